@@ -1,0 +1,1 @@
+//! Benchmarks of deberta-rs live in `benches/`; this library is empty.

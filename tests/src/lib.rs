@@ -1,0 +1,28 @@
+//! Helpers shared by the whole-system tests: where the reference data lies, and what to do when it does not.
+
+use std::path::{Path, PathBuf};
+
+/// The root of the workspace.
+pub fn workspace_root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").components().collect()
+}
+
+/// A path below the folder of reference data, or `None` (after saying so on standard error) when the
+/// folder is missing and the tests may run without it.
+///
+/// The folder is `DEBERTA_ASSETS`, by default `../shared/assets`; a relative path starts at the
+/// workspace root. With `DEBERTA_REQUIRE_ASSETS=1` a missing file is a failure instead.
+///
+/// # Panics
+/// Where the data is required and missing.
+pub fn asset(relative: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("DEBERTA_ASSETS").unwrap_or_else(|| "../shared/assets".into());
+    let path = workspace_root().join(folder).join(relative);
+    if path.exists() {
+        return Some(path);
+    }
+    let required = std::env::var_os("DEBERTA_REQUIRE_ASSETS").is_some_and(|v| v == "1");
+    assert!(!required, "reference data {} is missing and DEBERTA_REQUIRE_ASSETS=1", path.display());
+    eprintln!("SKIPPED: reference data {} is missing", path.display());
+    None
+}
