@@ -1,1 +1,11 @@
-//! tokenizer-spm
+//! SentencePiece and DeBERTa tokenization in pure Rust.
+#![forbid(unsafe_code)]
+
+mod charsmap;
+pub mod deberta;
+mod double_array;
+mod error;
+pub mod hf;
+mod unigram;
+
+pub use error::TokenizerError;

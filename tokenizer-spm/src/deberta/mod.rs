@@ -1,0 +1,1 @@
+//! DeBERTa's conventions on top of a SentencePiece vocabulary.

@@ -1,0 +1,95 @@
+//! Everything that can go wrong while a tokenizer is loaded or used.
+
+use std::path::PathBuf;
+
+/// Why a tokenizer could not be loaded, or could not do what was asked of it.
+///
+/// Every variant says what was expected, what was found and where. No input, however damaged, makes
+/// this crate panic: it ends in one of these.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenizerError {
+    /// A file could not be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+
+    /// An error inside the file at `path`.
+    #[error("{}: {source}", path.display())]
+    InFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong in it.
+        source: Box<TokenizerError>,
+    },
+
+    /// The bytes are not a SentencePiece protobuf message.
+    #[error("not a SentencePiece model (protobuf ModelProto): {0}")]
+    Protobuf(#[from] prost::DecodeError),
+
+    /// The model was decoded, but no tokenizer can be made of it.
+    #[error("invalid model, {what}: expected {expected}, found {found}")]
+    InvalidModel {
+        /// The part of the model: a field, a piece.
+        what: String,
+        /// What would have been accepted.
+        expected: &'static str,
+        /// What stands there.
+        found: String,
+    },
+
+    /// The precompiled character map of a normalizer is damaged.
+    #[error("invalid precompiled charsmap, {what}: expected {expected}, found {found}")]
+    InvalidCharsMap {
+        /// The part of the blob.
+        what: &'static str,
+        /// What would have been accepted.
+        expected: &'static str,
+        /// What stands there.
+        found: String,
+    },
+
+    /// A JSON file is malformed, or does not have the shape that its kind has.
+    #[error("invalid JSON: {0}")]
+    Json(#[from] serde_json::Error),
+
+    /// A file asks for something that this crate does not implement; nothing is ever skipped silently.
+    #[error("{file}: unsupported {component}: {found}")]
+    Unsupported {
+        /// Which component of the tokenizer, for example `normalizer` or `model.type`.
+        component: String,
+        /// What the file asks for.
+        found: String,
+        /// The file, or the kind of file where it came as bytes.
+        file: String,
+    },
+
+    /// Options of a call contradict one another or cannot be met.
+    #[error("invalid option `{option}`: {problem}")]
+    InvalidOptions {
+        /// The option's name.
+        option: &'static str,
+        /// What is wrong with its value.
+        problem: String,
+    },
+
+    /// An id that the vocabulary does not have.
+    #[error("id {id} is outside the vocabulary of {vocab_size} pieces")]
+    IdOutOfRange {
+        /// The id.
+        id: u32,
+        /// The vocabulary's size; ids run from 0 to one less.
+        vocab_size: usize,
+    },
+}
+
+impl TokenizerError {
+    /// The same error, naming the file in which it arose.
+    pub(crate) fn in_file(self, path: impl Into<PathBuf>) -> Self {
+        TokenizerError::InFile { path: path.into(), source: Box::new(self) }
+    }
+}
