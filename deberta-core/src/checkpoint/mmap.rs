@@ -1,0 +1,45 @@
+//! Read-only memory maps: the only `unsafe` of this crate.
+
+use std::fs::File;
+use std::path::Path;
+
+use crate::Error;
+
+/// A file in memory, read-only.
+///
+/// The pages are read when they are touched. **Do not change or truncate a model file while it is
+/// loaded**: changed bytes are changed weights (the numbers are checked where they are read, so a
+/// wrong answer is possible but no wrong memory access), and touching a page that a truncation took
+/// away ends the process with SIGBUS. Replacing a file by renaming another over it is safe: the map
+/// keeps the old one.
+#[derive(Debug)]
+pub(super) struct Mapping(memmap2::Mmap);
+
+impl Mapping {
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+        // Opening a pipe would wait for a writer, mapping a folder gives an obscure message.
+        let metadata = std::fs::metadata(path).map_err(Error::io(path))?;
+        if !metadata.is_file() {
+            return Err(Error::WeightsFile {
+                file: path.to_owned(),
+                expected: "a regular file".to_owned(),
+                found: if metadata.is_dir() {
+                    "a directory"
+                } else {
+                    "a special file"
+                }
+                .to_owned(),
+            });
+        }
+        let file = File::open(path).map_err(Error::io(path))?;
+        // SAFETY: the map is private to this process and never written through. That no one else
+        // shortens or rewrites the file cannot be enforced on these systems; the type's documentation
+        // states the obligation. All bit patterns are valid for the `u8` that are handed out.
+        let map = unsafe { memmap2::Mmap::map(&file) }.map_err(Error::io(path))?;
+        Ok(Self(map))
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}

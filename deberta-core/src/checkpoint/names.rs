@@ -1,0 +1,102 @@
+//! What a tensor may be called: prefixes of wrappers and older names of LayerNorm parameters.
+
+use std::path::Path;
+
+use crate::Error;
+
+/// What a tensor's canonical name is relative to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// The encoder: its prefix (`deberta.`, `module.deberta.`, none, ...) comes before the name.
+    Encoder,
+    /// The model around the encoder: what precedes the encoder's own part of the prefix comes before
+    /// the name (`module.` for `module.deberta.`), or nothing.
+    Head,
+}
+
+/// Exactly one tensor is called so, whatever comes before.
+const ANCHOR: &str = "embeddings.word_embeddings.weight";
+
+/// How the files at hand name their tensors.
+#[derive(Debug)]
+pub(super) struct Naming {
+    encoder: String,
+    /// What may precede a head's tensor, the more specific first.
+    heads: Vec<String>,
+}
+
+impl Naming {
+    pub(super) fn detect<'a>(
+        source: &Path,
+        names: impl Iterator<Item = &'a String>,
+    ) -> Result<Self, Error> {
+        let anchors: Vec<&String> = names
+            .filter(|name| {
+                name.strip_suffix(ANCHOR)
+                    .is_some_and(|p| p.is_empty() || p.ends_with('.'))
+            })
+            .collect();
+        let &[anchor] = anchors.as_slice() else {
+            return Err(Error::EncoderNotFound {
+                file: source.to_owned(),
+                found: anchors.into_iter().cloned().collect(),
+            });
+        };
+        let encoder = anchor[..anchor.len() - ANCHOR.len()].to_owned();
+        let mut heads = Vec::new();
+        // The encoder's attribute is the last component: what precedes it is the whole model.
+        if let Some(path) = encoder.strip_suffix('.') {
+            let outer = path.rfind('.').map_or("", |dot| &path[..=dot]);
+            heads.push(outer.to_owned());
+        }
+        if !heads.iter().any(String::is_empty) {
+            heads.push(String::new());
+        }
+        Ok(Self { encoder, heads })
+    }
+
+    pub(super) fn prefix(&self) -> &str {
+        &self.encoder
+    }
+
+    /// The names under which a tensor may be stored, the preferred one first.
+    pub(super) fn candidates(&self, scope: Scope, name: &str) -> impl Iterator<Item = String> {
+        let prefixes = match scope {
+            Scope::Encoder => std::slice::from_ref(&self.encoder),
+            Scope::Head => self.heads.as_slice(),
+        };
+        let names = [Some(name.to_owned()), legacy(name)];
+        prefixes
+            .iter()
+            .flat_map(move |prefix| {
+                names
+                    .clone()
+                    .into_iter()
+                    .flatten()
+                    .map(move |n| (prefix, n))
+            })
+            .map(|(prefix, name)| format!("{prefix}{name}"))
+    }
+
+    /// The name to report where none of the candidates is there.
+    pub(super) fn expected(&self, scope: Scope, name: &str) -> String {
+        self.candidates(scope, name)
+            .next()
+            .unwrap_or_else(|| name.to_owned())
+    }
+}
+
+/// The name that checkpoints converted from TensorFlow use.
+fn legacy(name: &str) -> Option<String> {
+    name.strip_suffix("LayerNorm.weight")
+        .map(|stem| format!("{stem}LayerNorm.gamma"))
+        .or_else(|| {
+            name.strip_suffix("LayerNorm.bias")
+                .map(|s| format!("{s}LayerNorm.beta"))
+        })
+}
+
+/// Buffers that old versions saved; they hold 0, 1, 2, ....
+pub(super) fn is_position_ids(name: &str) -> bool {
+    name == "position_ids" || name.ends_with(".position_ids")
+}
