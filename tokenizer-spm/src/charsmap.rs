@@ -38,7 +38,11 @@ fn offset(unit: u32) -> usize {
 }
 
 fn invalid(what: &'static str, expected: &'static str, found: impl ToString) -> TokenizerError {
-    TokenizerError::InvalidCharsMap { what, expected, found: found.to_string() }
+    TokenizerError::InvalidCharsMap {
+        what,
+        expected,
+        found: found.to_string(),
+    }
 }
 
 impl CharsMap {
@@ -46,12 +50,20 @@ impl CharsMap {
     /// offset of a replacement.
     pub(crate) fn from_bytes(blob: &[u8]) -> Result<Self, TokenizerError> {
         let Some((size, rest)) = blob.split_first_chunk::<4>() else {
-            return Err(invalid("header", "4 bytes with the size of the trie", blob.len()));
+            return Err(invalid(
+                "header",
+                "4 bytes with the size of the trie",
+                blob.len(),
+            ));
         };
         let size = u32::from_le_bytes(*size) as usize;
         // darts-clone allocates whole blocks of 256 units.
         if size < 1024 || size % 1024 != 0 {
-            return Err(invalid("size of the trie", "a positive multiple of 1024 bytes", size));
+            return Err(invalid(
+                "size of the trie",
+                "a positive multiple of 1024 bytes",
+                size,
+            ));
         }
         if size >= rest.len() {
             return Err(invalid(
@@ -68,9 +80,16 @@ impl CharsMap {
         let replacements = std::str::from_utf8(replacements)
             .map_err(|error| invalid("replacement strings", "valid UTF-8", error))?;
         if !replacements.ends_with('\0') {
-            return Err(invalid("replacement strings", "a final NUL byte", "another byte"));
+            return Err(invalid(
+                "replacement strings",
+                "a final NUL byte",
+                "another byte",
+            ));
         }
-        let map = Self { units, replacements: replacements.to_owned() };
+        let map = Self {
+            units,
+            replacements: replacements.to_owned(),
+        };
         map.check_trie()?;
         Ok(map)
     }
@@ -124,7 +143,11 @@ impl CharsMap {
             if unit & HAS_VALUE != 0 {
                 let value = (self.units[below] & !VALUE_BIT) as usize;
                 if value >= self.replacements.len() || !self.replacements.is_char_boundary(value) {
-                    return Err(invalid("trie", "values that are offsets of replacements", value));
+                    return Err(invalid(
+                        "trie",
+                        "values that are offsets of replacements",
+                        value,
+                    ));
                 }
             }
             match seen[below] {
@@ -139,13 +162,15 @@ impl CharsMap {
         Ok(())
     }
 
+    #[allow(dead_code)] // Until the tokenizer.json normalizer uses it.
     /// Every key that `text` begins with, shortest first: the key's length in bytes and its
     /// replacement.
     pub(crate) fn prefixes<'a>(
         &'a self,
         text: &'a [u8],
     ) -> impl Iterator<Item = (usize, &'a str)> + 'a {
-        self.prefix_values(text).map(|(length, value)| (length, self.replacement(value)))
+        self.prefix_values(text)
+            .map(|(length, value)| (length, self.replacement(value)))
     }
 
     /// The longest key that `text` begins with: its length in bytes and its replacement.
@@ -177,6 +202,7 @@ impl CharsMap {
 
     fn replacement(&self, value: usize) -> &str {
         let tail = self.replacements.get(value..).unwrap_or_default();
-        tail.split_once('\0').map_or(tail, |(replacement, _)| replacement)
+        tail.split_once('\0')
+            .map_or(tail, |(replacement, _)| replacement)
     }
 }

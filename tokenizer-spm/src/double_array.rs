@@ -81,7 +81,9 @@ impl DoubleArray {
         let mut node = self.root();
         let mut longest = None;
         for (index, &byte) in text.iter().enumerate() {
-            let Some(child) = self.child(node, byte) else { break };
+            let Some(child) = self.child(node, byte) else {
+                break;
+            };
             node = child;
             if let Some(value) = node.value() {
                 longest = Some((index + 1, value));
@@ -107,9 +109,16 @@ const RING: usize = 0;
 
 impl Builder {
     fn new() -> Self {
-        let mut builder =
-            Self { units: Vec::new(), base_taken: Vec::new(), next: vec![0], previous: vec![0] };
-        builder.units.push(Unit { base: NO_CHILDREN, check: 0 });
+        let mut builder = Self {
+            units: Vec::new(),
+            base_taken: Vec::new(),
+            next: vec![0],
+            previous: vec![0],
+        };
+        builder.units.push(Unit {
+            base: NO_CHILDREN,
+            check: 0,
+        });
         builder.base_taken.push(false);
         builder.open_positions(1..BLOCK);
         builder
@@ -132,8 +141,10 @@ impl Builder {
             groups.clear();
             while let Some(&(key, _)) = keys[range.clone()].first() {
                 let label = key[depth];
-                let length =
-                    keys[range.clone()].iter().take_while(|(key, _)| key[depth] == label).count();
+                let length = keys[range.clone()]
+                    .iter()
+                    .take_while(|(key, _)| key[depth] == label)
+                    .count();
                 labels.push(label);
                 groups.push(range.start..range.start + length);
                 range.start += length;
@@ -147,7 +158,10 @@ impl Builder {
             for &label in &labels {
                 let child = base ^ usize::from(label);
                 self.unlink(child);
-                self.units[child] = Unit { base: NO_CHILDREN, check: u32::from(label) };
+                self.units[child] = Unit {
+                    base: NO_CHILDREN,
+                    check: u32::from(label),
+                };
             }
             for (&label, group) in labels.iter().zip(&groups).rev() {
                 pending.push((group.clone(), depth + 1, base ^ usize::from(label)));
@@ -188,7 +202,13 @@ impl Builder {
     }
 
     fn open_positions(&mut self, positions: std::ops::Range<usize>) {
-        self.units.resize(positions.end, Unit { base: NO_CHILDREN, check: VACANT });
+        self.units.resize(
+            positions.end,
+            Unit {
+                base: NO_CHILDREN,
+                check: VACANT,
+            },
+        );
         self.base_taken.resize(positions.end, false);
         self.next.resize(positions.end, RING as u32);
         self.previous.resize(positions.end, RING as u32);
@@ -213,7 +233,11 @@ mod tests {
     use super::*;
 
     fn trie(keys: &[&str]) -> DoubleArray {
-        let keys: Vec<_> = keys.iter().zip(0..).map(|(key, id)| (key.as_bytes(), id)).collect();
+        let keys: Vec<_> = keys
+            .iter()
+            .zip(0..)
+            .map(|(key, id)| (key.as_bytes(), id))
+            .collect();
         DoubleArray::build(&keys).unwrap()
     }
 

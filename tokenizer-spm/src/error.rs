@@ -90,6 +90,9 @@ pub enum TokenizerError {
 impl TokenizerError {
     /// The same error, naming the file in which it arose.
     pub(crate) fn in_file(self, path: impl Into<PathBuf>) -> Self {
-        TokenizerError::InFile { path: path.into(), source: Box::new(self) }
+        TokenizerError::InFile {
+            path: path.into(),
+            source: Box::new(self),
+        }
     }
 }

@@ -6,6 +6,10 @@ pub mod deberta;
 mod double_array;
 mod error;
 pub mod hf;
+mod normalizer;
+mod proto;
+mod sentencepiece;
 mod unigram;
 
 pub use error::TokenizerError;
+pub use sentencepiece::{Piece, PieceType, SentencePiece, Token};

@@ -12,43 +12,27 @@
 //! are summed, the *order* in which they are (from the start of the text), and *ties* (the edge with
 //! the earliest start stays).
 
-use std::marker::PhantomData;
+use std::ops::Add;
 
 use crate::TokenizerError;
 use crate::double_array::DoubleArray;
 
-/// The number type in which the scores of a path are kept.
-///
-/// SentencePiece adds in `f64` but keeps the sum in `f32`, and compares the one with the other; Hugging
-/// Face's tokenizers do everything in `f64`.
-pub(crate) trait Precision: Copy + Default {
+/// The number type in which scores are kept and added: `f32` in SentencePiece, `f64` in Hugging Face's
+/// tokenizers. Long texts have near ties that come out differently.
+pub(crate) trait Precision: Copy + Default + PartialOrd + Add<Output = Self> {
     /// Rounds to this type.
     fn round(score: f64) -> Self;
-    /// Widens again.
-    fn widen(self) -> f64;
 }
 
 impl Precision for f32 {
-    #[inline(always)]
     fn round(score: f64) -> Self {
         score as f32
-    }
-
-    #[inline(always)]
-    fn widen(self) -> f64 {
-        self.into()
     }
 }
 
 impl Precision for f64 {
-    #[inline(always)]
     fn round(score: f64) -> Self {
         score
-    }
-
-    #[inline(always)]
-    fn widen(self) -> f64 {
-        self
     }
 }
 
@@ -95,10 +79,9 @@ pub(crate) struct Lattice<S> {
 pub(crate) struct Unigram<S> {
     trie: DoubleArray,
     /// By id.
-    scores: Vec<f64>,
+    scores: Vec<S>,
     unknown_id: u32,
-    unknown_score: f64,
-    precision: PhantomData<S>,
+    unknown_score: S,
 }
 
 impl<S: Precision> Unigram<S> {
@@ -112,7 +95,10 @@ impl<S: Precision> Unigram<S> {
         unknown_id: u32,
         unknown_score: f64,
     ) -> Result<Self, TokenizerError> {
-        if let Some(bad) = candidates.iter().find(|candidate| !candidate.score.is_finite()) {
+        if let Some(bad) = candidates
+            .iter()
+            .find(|candidate| !candidate.score.is_finite())
+        {
             return Err(TokenizerError::InvalidModel {
                 what: format!("score of piece {} {:?}", bad.id, bad.piece),
                 expected: "a finite number",
@@ -134,12 +120,21 @@ impl<S: Precision> Unigram<S> {
             same
         });
         let trie = DoubleArray::build(&keys)?;
-        let size = candidates.iter().map(|candidate| candidate.id as usize + 1).max().unwrap_or(0);
-        let mut scores = vec![0.0; size];
+        let size = candidates
+            .iter()
+            .map(|candidate| candidate.id as usize + 1)
+            .max()
+            .unwrap_or(0);
+        let mut scores = vec![S::default(); size];
         for candidate in candidates {
-            scores[candidate.id as usize] = candidate.score;
+            scores[candidate.id as usize] = S::round(candidate.score);
         }
-        Ok(Self { trie, scores, unknown_id, unknown_score, precision: PhantomData })
+        Ok(Self {
+            trie,
+            scores,
+            unknown_id,
+            unknown_score: S::round(unknown_score),
+        })
     }
 
     /// Appends the pieces of the best path through `text` to `out`, in order and without gaps. Unknown
@@ -152,29 +147,39 @@ impl<S: Precision> Unigram<S> {
 
         let mut start = 0;
         while start < bytes.len() {
-            let so_far = edges[start].score.widen();
+            let so_far = edges[start].score;
             let character = character_length(bytes[start]).min(bytes.len() - start);
             let mut character_is_piece = false;
 
             let ends = &mut edges[start + 1..];
             let mut node = self.trie.root();
             for (index, (&byte, edge)) in bytes[start..].iter().zip(ends.iter_mut()).enumerate() {
-                let Some(child) = self.trie.child(node, byte) else { break };
+                let Some(child) = self.trie.child(node, byte) else {
+                    break;
+                };
                 node = child;
                 if let Some(id) = node.value() {
                     let length = index + 1;
-                    let score = self.scores[id as usize] + so_far;
-                    if edge.length == 0 || score > edge.score.widen() {
-                        *edge = Edge { score: S::round(score), length: length as u32, id };
+                    let score = so_far + self.scores[id as usize];
+                    if edge.length == 0 || score > edge.score {
+                        *edge = Edge {
+                            score,
+                            length: length as u32,
+                            id,
+                        };
                     }
                     character_is_piece |= length == character;
                 }
             }
             if !character_is_piece {
-                let score = S::round(self.unknown_score + so_far);
+                let score = so_far + self.unknown_score;
                 let edge = &mut ends[character - 1];
-                if edge.length == 0 || score.widen() > edge.score.widen() {
-                    *edge = Edge { score, length: character as u32, id: self.unknown_id };
+                if edge.length == 0 || score > edge.score {
+                    *edge = Edge {
+                        score,
+                        length: character as u32,
+                        id: self.unknown_id,
+                    };
                 }
             }
             start += character;
@@ -185,7 +190,11 @@ impl<S: Precision> Unigram<S> {
         while end > 0 {
             let edge = edges[end];
             let start = end - (edge.length as usize).clamp(1, end);
-            out.push(Span { id: edge.id, start, end });
+            out.push(Span {
+                id: edge.id,
+                start,
+                end,
+            });
             end = start;
         }
         out[first..].reverse();
@@ -225,13 +234,19 @@ mod tests {
             end = span.end;
         }
         assert_eq!(end, text.len());
-        spans.iter().map(|span| (span.id, text[span.start..span.end].to_owned())).collect()
+        spans
+            .iter()
+            .map(|span| (span.id, text[span.start..span.end].to_owned()))
+            .collect()
     }
 
     #[test]
     fn the_best_path_wins() {
         let model = model::<f32>(&[("a", -1.0), ("b", -1.0), ("ab", -1.5), ("abb", -4.0)]);
-        assert_eq!(pieces(&model, "abb"), [(3, "ab".to_owned()), (2, "b".to_owned())]);
+        assert_eq!(
+            pieces(&model, "abb"),
+            [(3, "ab".to_owned()), (2, "b".to_owned())]
+        );
         assert_eq!(pieces(&model, ""), []);
     }
 
@@ -241,7 +256,12 @@ mod tests {
         let unknown = |text: &str| (0, text.to_owned());
         assert_eq!(
             pieces(&model, "é日a😀"),
-            [unknown("é"), unknown("日"), (1, "a".to_owned()), unknown("😀")]
+            [
+                unknown("é"),
+                unknown("日"),
+                (1, "a".to_owned()),
+                unknown("😀")
+            ]
         );
     }
 
@@ -261,7 +281,11 @@ mod tests {
     #[test]
     fn scores_must_be_finite() {
         for score in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            let candidate = Candidate { piece: "a", id: 1, score };
+            let candidate = Candidate {
+                piece: "a",
+                id: 1,
+                score,
+            };
             let error = Unigram::<f32>::new(&[candidate], 0, -10.0).unwrap_err();
             assert!(error.to_string().contains("finite"), "{error}");
         }
