@@ -1,0 +1,255 @@
+//! Disentangled attention, the heart of DeBERTa.
+//!
+//! Each token has content; the distance between two tokens has an embedding of its own. A score is the sum of up to
+//! three products (equation 4 of the DeBERTa paper), for query `i`, key `j` and head size D:
+//!
+//! ```text
+//! s[i, j] = ( Q_i · K_j             content to content
+//!           + Q_i · PK[slot(i-j)]   content to position: what the query looks for at this distance
+//!           + K_j · PQ[slot(i-j)]   position to content: from which distance the key wants to be seen
+//!           ) · scale               scale = 1/√(D·f),  f = 1 + number of position terms
+//! out_i   = Σ_j softmax_j(s[i, :]) · V_j
+//! ```
+//!
+//! * `slots`: which row of the position table belongs to a distance.
+//! * `tables`: the projected tables PK and PQ, packed at load.
+//! * `tile`: one block of queries against one block of keys.
+//! * `stream`: the running softmax that joins the blocks.
+//!
+//! Slots rise with the distance, so a block of queries and a block of keys touch one contiguous window of slots: the
+//! position terms are two small matrix products over that window, and no `L x L` matrix ever exists.
+
+mod slots;
+mod stream;
+mod tables;
+mod tile;
+
+pub use slots::{RelativePositions, SlotTable};
+pub use tables::PositionTables;
+
+use crate::gemm::micro::Target;
+use crate::shape::{check_bounds, check_matrix, check_positions, row_slice};
+use crate::{Isa, KernelError};
+use ndarray::{ArrayView2, ArrayViewMut2};
+use rayon::prelude::*;
+use std::ops::Range;
+use tile::{Head, QUERY_BLOCK, Relative};
+
+/// Tasks per thread, so that no thread waits long for the last.
+const TASKS_PER_THREAD: usize = 3;
+
+/// The operands of [`disentangled_attention`] over packed sequences of T tokens in all, with H heads of size D.
+#[derive(Debug, Clone, Copy)]
+pub struct Attention<'a> {
+    /// Queries `[T, H·D]`.
+    pub query: ArrayView2<'a, f32>,
+    /// Keys `[T, H·D]`.
+    pub key: ArrayView2<'a, f32>,
+    /// Values `[T, H·D]`.
+    pub value: ArrayView2<'a, f32>,
+    /// The number of heads, H.
+    pub heads: usize,
+    /// What scores are multiplied by.
+    pub scale: f32,
+    /// Boundaries of the sequences: B+1 numbers from 0 to T. Tokens attend to their own sequence only.
+    pub bounds: &'a [usize],
+    /// The position of each token within its sequence, rising; `None` where that is 0, 1, 2, …
+    pub positions: Option<&'a [u32]>,
+    /// The position terms: none for plain attention.
+    pub relative: Option<(&'a PositionTables, &'a SlotTable)>,
+}
+
+/// Computes disentangled attention for every sequence and head: `out: [T, H·D]`.
+///
+/// Runs on the current rayon pool with memory linear in the length of a sequence. The result of a token depends on its
+/// own sequence alone, to the last bit, and not on the number of threads.
+///
+/// # Errors
+/// [`KernelError`] if shapes, boundaries or positions do not fit, or the slot table is too short.
+///
+/// ```
+/// use deberta_kernels::{Attention, Isa, disentangled_attention};
+/// use ndarray::{Array2, array};
+/// // Two tokens, one head of size 1, no position terms; equal scores average the values.
+/// let (query, value) = (array![[0.0], [0.0]], array![[1.0], [3.0]]);
+/// let mut out = Array2::zeros((2, 1));
+/// let attention = Attention {
+///     query: query.view(), key: query.view(), value: value.view(),
+///     heads: 1, scale: 1.0, bounds: &[0, 2], positions: None, relative: None,
+/// };
+/// disentangled_attention(Isa::detect(), &attention, out.view_mut())?;
+/// assert_eq!(out, array![[2.0], [2.0]]);
+/// # Ok::<(), deberta_kernels::KernelError>(())
+/// ```
+pub fn disentangled_attention(
+    isa: Isa,
+    attention: &Attention<'_>,
+    mut out: ArrayViewMut2<'_, f32>,
+) -> Result<(), KernelError> {
+    let Attention {
+        query,
+        key,
+        value,
+        heads,
+        scale,
+        bounds,
+        positions,
+        relative,
+    } = *attention;
+    let [tokens, width] = [query.nrows(), query.ncols()];
+    for (argument, matrix) in [
+        ("query", &query),
+        ("key", &key),
+        ("value", &value),
+        ("out", &out.view()),
+    ] {
+        check_matrix(argument, matrix, [tokens, width])?;
+    }
+    if heads == 0 || !width.is_multiple_of(heads) || width == 0 {
+        let reason = "must divide the width of the queries";
+        return Err(KernelError::Parameter {
+            parameter: "heads",
+            reason,
+            found: heads,
+        });
+    }
+    check_bounds(bounds, tokens)?;
+    if let Some(positions) = positions {
+        check_positions(positions, bounds)?;
+    }
+    let size = width / heads;
+    if let Some((tables, slots)) = relative {
+        check_relative(tables, slots, heads, size, bounds, positions)?;
+    }
+
+    let stride = if tokens > 1 {
+        out.strides()[0] as usize
+    } else {
+        width
+    };
+    // SAFETY: the view is a writable matrix with contiguous rows; each task writes the rows of its queries in the
+    // columns of its head, and no two tasks share both.
+    let target = unsafe { Target::from_raw(out.as_mut_ptr(), stride, tokens, width) };
+    parallel(
+        tasks(bounds, heads),
+        |Task {
+             sequence,
+             head,
+             queries,
+         }| {
+            let columns = head * size..(head + 1) * size;
+            let inputs = Head {
+                query: rows_of_head(query, &sequence, &columns),
+                key: rows_of_head(key, &sequence, &columns),
+                value: rows_of_head(value, &sequence, &columns),
+                length: sequence.len(),
+                size,
+                scale,
+                positions: positions.map(|all| &all[sequence.clone()]),
+                relative: relative.map(|(tables, slots)| Relative {
+                    keys: tables.keys(head),
+                    queries: tables.queries(head),
+                    slots,
+                }),
+            };
+            let first = sequence.start;
+            let part = target.part(first + queries.start..first + queries.end, columns);
+            tile::attend(isa, &inputs, queries, part);
+        },
+    );
+    Ok(())
+}
+
+/// The tables fit the heads, and the slot table every distance.
+fn check_relative(
+    tables: &PositionTables,
+    slots: &SlotTable,
+    heads: usize,
+    size: usize,
+    bounds: &[usize],
+    positions: Option<&[u32]>,
+) -> Result<(), KernelError> {
+    let Some(found) = tables.heads() else {
+        return Ok(());
+    };
+    let rows = 2 * slots.relative().span();
+    if found != (heads, size) || tables.slots() != rows {
+        return Err(KernelError::Shape {
+            argument: "position tables",
+            expected: vec![rows, heads, size],
+            found: vec![tables.slots(), found.0, found.1],
+        });
+    }
+    let needed = bounds.windows(2).map(|pair| match positions {
+        // Positions rise, so the last and the first are the farthest apart.
+        Some(positions) if pair[0] < pair[1] => {
+            (positions[pair[1] - 1] - positions[pair[0]]) as usize + 1
+        }
+        _ => pair[1] - pair[0],
+    });
+    let needed = needed.max().unwrap_or(0);
+    if needed > slots.length() {
+        return Err(KernelError::SlotTable {
+            covered: slots.length(),
+            needed,
+        });
+    }
+    Ok(())
+}
+
+/// The rows of a sequence from a head's first column on, and the distance between them.
+fn rows_of_head<'a>(
+    matrix: ArrayView2<'a, f32>,
+    sequence: &Range<usize>,
+    columns: &Range<usize>,
+) -> (&'a [f32], usize) {
+    let (rows, stride) = row_slice(&matrix, sequence.clone());
+    (&rows[columns.start..], stride)
+}
+
+/// A piece of work: some queries of one head of one sequence.
+struct Task {
+    sequence: Range<usize>,
+    head: usize,
+    /// Relative to the beginning of the sequence.
+    queries: Range<usize>,
+}
+
+/// Cuts the work into tasks; queries are split only where sequences and heads do not keep every thread busy.
+fn tasks(bounds: &[usize], heads: usize) -> Vec<Task> {
+    let sequences = || {
+        bounds
+            .windows(2)
+            .map(|pair| pair[0]..pair[1])
+            .filter(|s| !s.is_empty())
+    };
+    let wanted = TASKS_PER_THREAD * rayon::current_num_threads();
+    let pieces = wanted.div_ceil((sequences().count() * heads).max(1));
+    let mut tasks = Vec::new();
+    for sequence in sequences() {
+        let step = sequence
+            .len()
+            .div_ceil(pieces)
+            .next_multiple_of(QUERY_BLOCK);
+        for head in 0..heads {
+            for start in (0..sequence.len()).step_by(step) {
+                let queries = start..(start + step).min(sequence.len());
+                tasks.push(Task {
+                    sequence: sequence.clone(),
+                    head,
+                    queries,
+                });
+            }
+        }
+    }
+    tasks
+}
+
+/// Runs the tasks on the current pool, or here if there is but one thread.
+fn parallel(tasks: Vec<Task>, run: impl Fn(Task) + Sync + Send) {
+    if rayon::current_num_threads() == 1 {
+        tasks.into_iter().for_each(run);
+    } else {
+        tasks.into_par_iter().with_max_len(1).for_each(run);
+    }
+}

@@ -1,0 +1,83 @@
+//! The projected relative-position tables, packed once when a model loads.
+
+use crate::gemm::pack::{Panels, panel_width};
+use crate::shape::{check_matrix, row_slice};
+use crate::{Isa, KernelError};
+use ndarray::ArrayView2;
+
+/// The position keys PK and position queries PQ of one layer, `[2·span, H·D]` each, packed per head.
+///
+/// They are projections of the relative-position embedding, properties of the weights alone. A term that a model does
+/// not use is absent.
+#[derive(Debug, Clone)]
+pub struct PositionTables {
+    keys: Option<Vec<Panels>>,
+    queries: Option<Vec<Panels>>,
+    slots: usize,
+}
+
+impl PositionTables {
+    /// Packs the tables of `heads` heads: `keys` for the content-to-position term, `queries` for position-to-content.
+    ///
+    /// # Errors
+    /// [`KernelError`] if the tables differ in shape, or their width is not a multiple of the number of heads.
+    pub fn new(
+        isa: Isa,
+        keys: Option<ArrayView2<'_, f32>>,
+        queries: Option<ArrayView2<'_, f32>>,
+        heads: usize,
+    ) -> Result<Self, KernelError> {
+        let shape = keys
+            .or(queries)
+            .map_or([0, heads], |t| [t.nrows(), t.ncols()]);
+        if heads == 0 || !shape[1].is_multiple_of(heads) {
+            let reason = "must divide the width of the tables";
+            return Err(KernelError::Parameter {
+                parameter: "heads",
+                reason,
+                found: heads,
+            });
+        }
+        let pack = |table: Option<ArrayView2<'_, f32>>, argument| {
+            let Some(table) = table else { return Ok(None) };
+            check_matrix(argument, &table, shape)?;
+            let (values, stride) = row_slice(&table, 0..table.nrows());
+            let (slots, size) = (shape[0], shape[1] / heads);
+            let head = |h: usize| {
+                let mut panels = Panels::default();
+                // Mirrored, as the slot table is.
+                panels.pack_transposed(slots, size, panel_width(isa), |slot| {
+                    &values[(slots - 1 - slot) * stride + h * size..][..size]
+                });
+                panels
+            };
+            Ok(Some((0..heads).map(head).collect()))
+        };
+        Ok(Self {
+            keys: pack(keys, "keys")?,
+            queries: pack(queries, "queries")?,
+            slots: shape[0],
+        })
+    }
+
+    /// The number of slots, `2·span`.
+    pub fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// The packed position keys of a head.
+    pub(crate) fn keys(&self, head: usize) -> Option<&Panels> {
+        self.keys.as_ref().map(|heads| &heads[head])
+    }
+
+    /// The packed position queries of a head.
+    pub(crate) fn queries(&self, head: usize) -> Option<&Panels> {
+        self.queries.as_ref().map(|heads| &heads[head])
+    }
+
+    /// Heads and head size of the tables, if there are any.
+    pub(crate) fn heads(&self) -> Option<(usize, usize)> {
+        let tables = self.keys.as_ref().or(self.queries.as_ref())?;
+        Some((tables.len(), tables.first()?.depth))
+    }
+}

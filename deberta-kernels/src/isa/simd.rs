@@ -1,0 +1,108 @@
+//! What every instruction set offers: a vector of `f32` and the arithmetic that kernels are written in.
+
+/// An algorithm over vectors, written once for every instruction set.
+///
+/// `run` and everything it calls that touches vectors must be `#[inline(always)]`: only then does
+/// the compiler emit the instructions that [`Isa::dispatch`](super::Isa::dispatch) allows.
+pub trait Operation {
+    /// What the algorithm computes.
+    type Output;
+
+    /// Runs with the vectors of `simd`.
+    fn run<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+/// A vector of [`Simd::LANES`] `f32` values and its arithmetic.
+///
+/// A value of an implementing type proves that the processor has the instructions.
+pub trait Simd: Copy + Send + Sync + 'static {
+    /// A vector.
+    type Vector: Copy;
+    /// One truth value per lane.
+    type Mask: Copy;
+    /// Values per vector.
+    const LANES: usize;
+    /// Rows of the largest register tile of the matrix product: with two vectors per row it fills
+    /// the register file and leaves room for the operands.
+    const TILE_ROWS: usize;
+
+    /// The same value in every lane.
+    fn splat(self, x: f32) -> Self::Vector;
+    /// Reads a vector.
+    ///
+    /// # Safety
+    /// `p` is valid for reading `LANES` values.
+    unsafe fn load(self, p: *const f32) -> Self::Vector;
+    /// Writes a vector.
+    ///
+    /// # Safety
+    /// `p` is valid for writing `LANES` values.
+    unsafe fn store(self, v: Self::Vector, p: *mut f32);
+
+    /// `a + b`
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a - b`
+    fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a · b`
+    fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a / b`
+    fn div(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a·b + c`, rounded once where the instruction set can.
+    fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// The smaller value; `b` if either is NaN.
+    fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// The larger value; `b` if either is NaN.
+    fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// The absolute value.
+    fn abs(self, a: Self::Vector) -> Self::Vector;
+    /// The nearest integer, ties to even, of values below 2^31 in magnitude.
+    fn round(self, a: Self::Vector) -> Self::Vector;
+    /// `a · 2^n` for an integral `n` and a normal result: adds `n` to the exponent.
+    fn scale_exponent(self, a: Self::Vector, n: Self::Vector) -> Self::Vector;
+    /// Which lanes of `a` are smaller than those of `b`; false where either is NaN.
+    fn less(self, a: Self::Vector, b: Self::Vector) -> Self::Mask;
+    /// `a` where the mask is true, `b` elsewhere.
+    fn select(self, mask: Self::Mask, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// The sum of the lanes, always in the same order.
+    fn sum_lanes(self, a: Self::Vector) -> f32;
+    /// The largest lane.
+    fn max_lanes(self, a: Self::Vector) -> f32;
+
+    /// Reads the first vector of a slice.
+    ///
+    /// # Panics
+    /// If the slice is shorter than a vector.
+    #[inline(always)]
+    fn load_slice(self, s: &[f32]) -> Self::Vector {
+        assert!(s.len() >= Self::LANES);
+        // SAFETY: the slice holds LANES values.
+        unsafe { self.load(s.as_ptr()) }
+    }
+
+    /// Writes the first vector of a slice.
+    ///
+    /// # Panics
+    /// If the slice is shorter than a vector.
+    #[inline(always)]
+    fn store_slice(self, v: Self::Vector, s: &mut [f32]) {
+        assert!(s.len() >= Self::LANES);
+        // SAFETY: the slice holds LANES values.
+        unsafe { self.store(v, s.as_mut_ptr()) }
+    }
+
+    /// Reads a slice shorter than a vector, the missing lanes being `fill`.
+    #[inline(always)]
+    fn load_partial(self, s: &[f32], fill: f32) -> Self::Vector {
+        let mut padded = [fill; 16];
+        padded[..s.len()].copy_from_slice(s);
+        self.load_slice(&padded)
+    }
+
+    /// Writes the first lanes of a vector over a slice shorter than one.
+    #[inline(always)]
+    fn store_partial(self, v: Self::Vector, s: &mut [f32]) {
+        let mut padded = [0.0; 16];
+        self.store_slice(v, &mut padded);
+        s.copy_from_slice(&padded[..s.len()]);
+    }
+}

@@ -1,0 +1,83 @@
+//! The softmax function.
+
+use crate::isa::{Isa, Operation, Simd};
+use crate::vecmath::exp;
+
+/// `softmax(x)_i = exp(x_i - max x) / Σ_j exp(x_j - max x)`, in place.
+///
+/// Entries of minus infinity get zero. An empty row stays empty.
+///
+/// ```
+/// use deberta_kernels::{Isa, softmax};
+/// let mut row = [1.0, 1.0, f32::NEG_INFINITY, 1.0, 1.0];
+/// softmax(Isa::detect(), &mut row);
+/// assert_eq!(row, [0.25, 0.25, 0.0, 0.25, 0.25]);
+/// ```
+pub fn softmax(isa: Isa, row: &mut [f32]) {
+    isa.dispatch(Softmax { row });
+}
+
+struct Softmax<'a> {
+    row: &'a mut [f32],
+}
+
+impl Operation for Softmax<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let max = row_max(s, self.row);
+        let sum = exp_sum(s, self.row, max);
+        let factor = s.splat(1.0 / sum);
+        for chunk in self.row.chunks_mut(S::LANES) {
+            map_chunk(s, chunk, 0.0, |v| s.mul(v, factor));
+        }
+    }
+}
+
+/// The largest value of a row; minus infinity if it is empty.
+#[inline(always)]
+pub(crate) fn row_max<S: Simd>(s: S, row: &[f32]) -> f32 {
+    let mut max = s.splat(f32::NEG_INFINITY);
+    let mut chunks = row.chunks_exact(S::LANES);
+    for chunk in &mut chunks {
+        max = s.max(max, s.load_slice(chunk));
+    }
+    let tail = chunks.remainder();
+    if !tail.is_empty() {
+        max = s.max(max, s.load_partial(tail, f32::NEG_INFINITY));
+    }
+    s.max_lanes(max)
+}
+
+/// Replaces every value of a row by `exp(x - max)` and returns their sum.
+#[inline(always)]
+pub(crate) fn exp_sum<S: Simd>(s: S, row: &mut [f32], max: f32) -> f32 {
+    let max = s.splat(max);
+    let mut sum = s.splat(0.0);
+    for chunk in row.chunks_mut(S::LANES) {
+        // Missing lanes are minus infinity, whose exponential adds nothing.
+        let y = map_chunk(s, chunk, f32::NEG_INFINITY, |v| exp(s, s.sub(v, max)));
+        sum = s.add(sum, y);
+    }
+    s.sum_lanes(sum)
+}
+
+/// Applies `f` to a vector, or to less than one filled up with `fill`; returns what it wrote, all lanes.
+#[inline(always)]
+pub(crate) fn map_chunk<S: Simd>(
+    s: S,
+    chunk: &mut [f32],
+    fill: f32,
+    f: impl Fn(S::Vector) -> S::Vector,
+) -> S::Vector {
+    if chunk.len() == S::LANES {
+        let y = f(s.load_slice(chunk));
+        s.store_slice(y, chunk);
+        y
+    } else {
+        let y = f(s.load_partial(chunk, fill));
+        s.store_partial(y, chunk);
+        y
+    }
+}

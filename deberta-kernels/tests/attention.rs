@@ -1,0 +1,365 @@
+//! Disentangled attention against plain loops in `f64`, under every instruction set.
+
+mod common;
+
+use common::{Random, assert_close, isas, pool};
+use deberta_kernels::{
+    Attention, Isa, KernelError, PositionTables, RelativePositions, SlotTable,
+    disentangled_attention, reference,
+};
+use ndarray::{Array2, s};
+
+/// A case: heads, head size, buckets, max positions, which terms.
+#[derive(Debug, Clone, Copy)]
+struct Case {
+    heads: usize,
+    size: usize,
+    buckets: Option<usize>,
+    max_positions: usize,
+    c2p: bool,
+    p2c: bool,
+}
+
+const CASES: [Case; 8] = [
+    Case {
+        heads: 2,
+        size: 64,
+        buckets: Some(256),
+        max_positions: 512,
+        c2p: true,
+        p2c: true,
+    },
+    Case {
+        heads: 3,
+        size: 32,
+        buckets: Some(16),
+        max_positions: 64,
+        c2p: true,
+        p2c: true,
+    },
+    Case {
+        heads: 1,
+        size: 8,
+        buckets: Some(16),
+        max_positions: 64,
+        c2p: true,
+        p2c: false,
+    },
+    Case {
+        heads: 2,
+        size: 24,
+        buckets: Some(32),
+        max_positions: 100,
+        c2p: false,
+        p2c: true,
+    },
+    Case {
+        heads: 1,
+        size: 17,
+        buckets: None,
+        max_positions: 24,
+        c2p: true,
+        p2c: true,
+    },
+    Case {
+        heads: 2,
+        size: 1,
+        buckets: None,
+        max_positions: 512,
+        c2p: true,
+        p2c: true,
+    },
+    Case {
+        heads: 2,
+        size: 128,
+        buckets: None,
+        max_positions: 8,
+        c2p: false,
+        p2c: false,
+    },
+    // Slots that jump: the logarithm grows faster than the distance.
+    Case {
+        heads: 1,
+        size: 16,
+        buckets: Some(40),
+        max_positions: 26,
+        c2p: true,
+        p2c: true,
+    },
+];
+
+struct Operands {
+    query: Array2<f32>,
+    key: Array2<f32>,
+    value: Array2<f32>,
+    position_keys: Array2<f32>,
+    position_queries: Array2<f32>,
+}
+
+impl Operands {
+    fn new(case: Case, tokens: usize, seed: u64) -> Self {
+        let width = case.heads * case.size;
+        let slots = 2 * RelativePositions::new(case.buckets, case.max_positions)
+            .unwrap()
+            .span();
+        let mut random = Random::new(seed);
+        let mut matrix = |rows| {
+            Array2::from_shape_vec((rows, width), random.normals(rows * width, 1.0)).unwrap()
+        };
+        Self {
+            query: matrix(tokens),
+            key: matrix(tokens),
+            value: matrix(tokens),
+            position_keys: matrix(slots),
+            position_queries: matrix(slots),
+        }
+    }
+
+    fn run(
+        &self,
+        isa: Isa,
+        case: Case,
+        bounds: &[usize],
+        positions: Option<&[u32]>,
+    ) -> Array2<f32> {
+        let relative = RelativePositions::new(case.buckets, case.max_positions).unwrap();
+        let tables = PositionTables::new(
+            isa,
+            case.c2p.then(|| self.position_keys.view()),
+            case.p2c.then(|| self.position_queries.view()),
+            case.heads,
+        )
+        .unwrap();
+        let slots = SlotTable::new(relative, 2000);
+        let mut out = Array2::from_elem(self.query.raw_dim(), f32::NAN);
+        let attention = Attention {
+            query: self.query.view(),
+            key: self.key.view(),
+            value: self.value.view(),
+            heads: case.heads,
+            scale: scale(case),
+            bounds,
+            positions,
+            relative: Some((&tables, &slots)),
+        };
+        disentangled_attention(isa, &attention, out.view_mut()).unwrap();
+        out
+    }
+
+    fn expected(&self, case: Case, bounds: &[usize], positions: &[u32]) -> Vec<f64> {
+        let width = case.heads * case.size;
+        let mut out = vec![f64::NAN; self.query.nrows() * width];
+        for pair in bounds.windows(2) {
+            for head in 0..case.heads {
+                let columns = head * case.size..(head + 1) * case.size;
+                let of = |matrix: &Array2<f32>, rows: std::ops::Range<usize>| -> Vec<f32> {
+                    matrix
+                        .slice(s![rows, columns.clone()])
+                        .iter()
+                        .copied()
+                        .collect()
+                };
+                let sequence = pair[0]..pair[1];
+                let slots = 0..self.position_keys.nrows();
+                let result = reference::attention(&reference::Head {
+                    query: &of(&self.query, sequence.clone()),
+                    key: &of(&self.key, sequence.clone()),
+                    value: &of(&self.value, sequence.clone()),
+                    size: case.size,
+                    scale: scale(case),
+                    positions: &positions[sequence.clone()],
+                    relative: RelativePositions::new(case.buckets, case.max_positions).ok(),
+                    position_keys: case.c2p.then_some(&of(&self.position_keys, slots.clone())),
+                    position_queries: case.p2c.then_some(&of(&self.position_queries, slots)),
+                });
+                for (t, row) in sequence.zip(result.chunks(case.size)) {
+                    out[t * width + columns.start..][..case.size].copy_from_slice(row);
+                }
+            }
+        }
+        out
+    }
+}
+
+fn scale(case: Case) -> f32 {
+    let terms = 1 + usize::from(case.c2p) + usize::from(case.p2c);
+    1.0 / ((case.size * terms) as f32).sqrt()
+}
+
+fn bounds(lengths: &[usize]) -> Vec<usize> {
+    let mut bounds = vec![0];
+    for length in lengths {
+        bounds.push(bounds[bounds.len() - 1] + length);
+    }
+    bounds
+}
+
+fn consecutive(bounds: &[usize]) -> Vec<u32> {
+    bounds
+        .windows(2)
+        .flat_map(|pair| 0..(pair[1] - pair[0]) as u32)
+        .collect()
+}
+
+#[test]
+fn packed_sequences_equal_the_oracle() {
+    for (index, case) in CASES.into_iter().enumerate() {
+        let bounds = bounds(&[1, 70, 0, 2, 65, 33, 128]);
+        let operands = Operands::new(case, bounds[bounds.len() - 1], index as u64 + 1);
+        let expected = operands.expected(case, &bounds, &consecutive(&bounds));
+        for isa in isas() {
+            let out = operands.run(isa, case, &bounds, None);
+            assert_close(out, &expected, 2e-5, &format!("{} {case:?}", isa.name()));
+        }
+    }
+}
+
+#[test]
+fn long_sequences_reach_the_log_and_constant_regions() {
+    for (case, length) in [(CASES[0], 700), (CASES[1], 333), (CASES[4], 140)] {
+        let bounds = [0, length];
+        let operands = Operands::new(case, length, 77);
+        let expected = operands.expected(case, &bounds, &consecutive(&bounds));
+        for isa in isas() {
+            let out = operands.run(isa, case, &bounds, None);
+            assert_close(
+                out,
+                &expected,
+                2e-5,
+                &format!("{} {case:?} L={length}", isa.name()),
+            );
+        }
+    }
+}
+
+#[test]
+fn positions_with_holes_keep_their_distances() {
+    for case in CASES {
+        let bounds = bounds(&[3, 90, 1]);
+        let mut random = Random::new(5);
+        let mut positions = Vec::new();
+        for pair in bounds.windows(2) {
+            let mut position = (random.bits() % 4) as u32;
+            for _ in pair[0]..pair[1] {
+                positions.push(position);
+                position += 1 + (random.bits() % 5) as u32;
+            }
+        }
+        let operands = Operands::new(case, 94, 21);
+        let expected = operands.expected(case, &bounds, &positions);
+        for isa in isas() {
+            let out = operands.run(isa, case, &bounds, Some(&positions));
+            assert_close(out, &expected, 2e-5, &format!("{} {case:?}", isa.name()));
+        }
+    }
+}
+
+#[test]
+fn a_sequence_does_not_depend_on_threads_nor_on_its_company() {
+    let case = CASES[1];
+    let bounds = bounds(&[10, 200, 64]);
+    let operands = Operands::new(case, 274, 2);
+    for isa in isas() {
+        let whole = pool(1).install(|| operands.run(isa, case, &bounds, None));
+        for threads in [2, 3, 16] {
+            let again = pool(threads).install(|| operands.run(isa, case, &bounds, None));
+            assert_eq!(whole, again, "{} {threads} threads", isa.name());
+        }
+        let with_positions = operands.run(isa, case, &bounds, Some(&consecutive(&bounds)));
+        assert_eq!(whole, with_positions, "{} explicit positions", isa.name());
+        let alone = Operands {
+            query: operands.query.slice(s![10..210, ..]).to_owned(),
+            key: operands.key.slice(s![10..210, ..]).to_owned(),
+            value: operands.value.slice(s![10..210, ..]).to_owned(),
+            position_keys: operands.position_keys.clone(),
+            position_queries: operands.position_queries.clone(),
+        };
+        let alone = alone.run(isa, case, &[0, 200], None);
+        assert_eq!(whole.slice(s![10..210, ..]), alone, "{} alone", isa.name());
+    }
+}
+
+#[test]
+fn large_scores_stay_finite() {
+    let case = CASES[1];
+    let mut operands = Operands::new(case, 100, 4);
+    operands.query *= 1e4;
+    operands.key *= 1e4;
+    for isa in isas() {
+        let out = operands.run(isa, case, &[0, 100], None);
+        assert!(out.iter().all(|x| x.is_finite()), "{}", isa.name());
+    }
+}
+
+#[test]
+fn bad_arguments_are_errors() {
+    let case = CASES[1];
+    let isa = isas()[0];
+    let operands = Operands::new(case, 10, 1);
+    let relative = RelativePositions::new(case.buckets, case.max_positions).unwrap();
+    let tables =
+        PositionTables::new(isa, Some(operands.position_keys.view()), None, case.heads).unwrap();
+    let short = SlotTable::new(relative, 4);
+    let long = SlotTable::new(relative, 10);
+    let good = Attention {
+        query: operands.query.view(),
+        key: operands.key.view(),
+        value: operands.value.view(),
+        heads: case.heads,
+        scale: 1.0,
+        bounds: &[0, 10],
+        positions: None,
+        relative: Some((&tables, &long)),
+    };
+    let mut out = Array2::zeros(operands.query.raw_dim());
+    let mut run = |attention: Attention| disentangled_attention(isa, &attention, out.view_mut());
+    assert_eq!(run(good), Ok(()));
+    let error = run(Attention {
+        relative: Some((&tables, &short)),
+        ..good
+    });
+    assert_eq!(
+        error,
+        Err(KernelError::SlotTable {
+            covered: 4,
+            needed: 10
+        })
+    );
+    let positions = [0, 1, 2, 3, 4, 5, 6, 7, 8, 12];
+    let error = run(Attention {
+        positions: Some(&positions),
+        ..good
+    });
+    assert_eq!(
+        error,
+        Err(KernelError::SlotTable {
+            covered: 10,
+            needed: 13
+        })
+    );
+    let positions = [0, 1, 2, 3, 3, 5, 6, 7, 8, 9];
+    let error = run(Attention {
+        positions: Some(&positions),
+        ..good
+    });
+    assert_eq!(
+        error,
+        Err(KernelError::Positions {
+            token: 4,
+            previous: 3,
+            found: 3
+        })
+    );
+    for bounds in [&[0, 9][..], &[0, 11], &[1, 10], &[0, 5, 4, 10], &[]] {
+        let error = run(Attention { bounds, ..good });
+        assert!(
+            matches!(error, Err(KernelError::Bounds { .. })),
+            "{bounds:?}"
+        );
+    }
+    assert!(run(Attention { heads: 5, ..good }).is_err());
+    assert!(run(Attention { heads: 0, ..good }).is_err());
+    assert!(RelativePositions::new(Some(256), 129).is_err());
+    assert!(RelativePositions::new(Some(1), 512).is_err());
+    assert!(RelativePositions::new(None, 0).is_err());
+}
