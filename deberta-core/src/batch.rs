@@ -237,3 +237,96 @@ fn element(array: &str, at: (usize, usize), expected: &str, found: i64) -> Error
         found: found.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array2, array};
+
+    use super::*;
+
+    #[test]
+    fn full_rows_need_no_positions() {
+        let ids = array![[1, 5, 2], [1, 6, 2]];
+        let batch = Batch::from_padded(ids.view(), None, None).expect("valid");
+        assert_eq!(batch.ids(), [1, 5, 2, 1, 6, 2]);
+        assert_eq!(batch.type_ids(), [0; 6]);
+        assert_eq!((batch.bounds(), batch.positions()), (&[0, 3, 6][..], None));
+    }
+
+    #[test]
+    fn padding_on_the_right_needs_no_positions() {
+        let (ids, mask) = (array![[1, 5, 2], [1, 2, -7]], array![[1, 1, 1], [1, 1, 0]]);
+        let types = array![[0, 1, 1], [0, 1, -1]];
+        let batch = Batch::from_padded(ids.view(), Some(mask.view()), Some(types.view()));
+        let batch = batch.expect("the masked id does not count");
+        assert_eq!(
+            (batch.ids(), batch.type_ids()),
+            (&[1, 5, 2, 1, 2][..], &[0, 1, 1, 0, 1][..])
+        );
+        assert_eq!(batch.positions(), None);
+        let rows = Array2::from_shape_fn((5, 2), |(t, n)| (10 * t + n) as f32 + 1.0);
+        let padded = batch.scatter(rows.view(), 3).expect("fits");
+        let expected = array![
+            [[1.0, 2.0], [11.0, 12.0], [21.0, 22.0]],
+            [[31.0, 32.0], [41.0, 42.0], [0.0, 0.0]]
+        ];
+        assert_eq!(padded, expected);
+        assert!(batch.scatter(rows.view(), 2).is_err());
+        assert!(batch.scatter(rows.slice(s![..4, ..]), 3).is_err());
+    }
+
+    #[test]
+    fn holes_left_padding_and_empty_rows_keep_positions() {
+        let ids = array![[1, 5, 6, 2], [0, 0, 1, 2], [0, 0, 0, 0], [1, 2, 0, 0]];
+        let mask = array![[1, 0, 1, 1], [0, 0, 1, 1], [0, 0, 0, 0], [1, 1, 0, 0]];
+        let batch = Batch::from_padded(ids.view(), Some(mask.view()), None).expect("valid");
+        assert_eq!(batch.bounds(), [0, 3, 5, 5, 7]);
+        assert_eq!(batch.positions(), Some(&[0, 2, 3, 2, 3, 0, 1][..]));
+        let starts: Vec<bool> = (0..4).map(|i| batch.starts_with_cls(i)).collect();
+        assert_eq!(starts, [true, false, false, true]);
+        let rows = Array2::from_elem((7, 1), 1.0);
+        let padded = batch.scatter(rows.view(), 4).expect("fits");
+        assert_eq!(
+            padded
+                .mapv(|x| x as i64)
+                .into_shape_with_order((4, 4))
+                .expect("square"),
+            mask
+        );
+    }
+
+    #[test]
+    fn arrays_that_do_not_fit_are_errors() {
+        let ids = array![[1, 2]];
+        let refused = |ids: &Array2<i64>, mask: Option<Array2<i64>>, types: Option<Array2<i64>>| {
+            let (mask, types) = (
+                mask.as_ref().map(|m| m.view()),
+                types.as_ref().map(|t| t.view()),
+            );
+            Batch::from_padded(ids.view(), mask, types)
+                .expect_err("refused")
+                .to_string()
+        };
+        assert!(refused(&ids, Some(array![[1, 1, 1]]), None).contains("attention_mask"));
+        assert!(refused(&ids, None, Some(array![[0], [0]])).contains("token_type_ids"));
+        assert!(refused(&ids, Some(array![[1, 2]]), None).contains("attention_mask[0, 1]"));
+        assert!(refused(&ids, Some(array![[1, -1]]), None).contains("-1"));
+        assert!(refused(&array![[1, -2]], None, None).contains("input_ids[0, 1]"));
+        assert!(refused(&array![[1, 1 << 32]], None, None).contains("4294967296"));
+        assert!(refused(&ids, None, Some(array![[0, -1]])).contains("token_type_ids[0, 1]"));
+        let types = Batch::packed([(vec![1, 2], vec![0])]).expect_err("one type for two ids");
+        assert!(types.to_string().contains("sequence 0"), "{types}");
+    }
+
+    #[test]
+    fn empty_batches() {
+        let batch = Batch::packed(std::iter::empty::<([u32; 0], [u32; 0])>()).expect("valid");
+        assert!(batch.is_empty() && batch.tokens() == 0);
+        let batch = Batch::packed([([0u32; 0], [0u32; 0])]).expect("valid");
+        assert!(batch.len() == 1 && !batch.starts_with_cls(0));
+        for shape in [(0, 0), (0, 3), (2, 0)] {
+            let batch = Batch::from_padded(Array2::zeros(shape).view(), None, None).expect("valid");
+            assert_eq!((batch.len(), batch.tokens()), (shape.0, 0));
+        }
+    }
+}

@@ -38,7 +38,7 @@ pub enum Error {
         expected: String,
     },
     /// The directory holds a model of a family that this crate does not run.
-    #[error("{file}: model_type {found}: {reason}", file = file.display())]
+    #[error("{file}: model_type {found} {reason}", file = file.display())]
     UnsupportedModel {
         /// The configuration file.
         file: PathBuf,

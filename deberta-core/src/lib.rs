@@ -7,4 +7,5 @@ mod error;
 
 pub use batch::Batch;
 pub use config::Config;
+pub use deberta_kernels::Activation;
 pub use error::{Error, Misshapen};

@@ -61,11 +61,11 @@ impl Keys {
                     "is not supported; supported: deberta-v2 (v2, v3)",
                 ),
             },
-            Some(other) => (
-                other.to_string(),
-                "expected a string such as \"deberta-v2\"",
+            Some(other) => (other.to_string(), "is no string such as \"deberta-v2\""),
+            None => (
+                "(missing)".to_owned(),
+                "where \"deberta-v2\" (v2, v3) is expected",
             ),
-            None => ("(missing)".to_owned(), "expected \"deberta-v2\" (v2, v3)"),
         };
         Err(Error::UnsupportedModel {
             file: self.file.clone(),
