@@ -58,7 +58,7 @@ impl CharsMap {
         };
         let size = u32::from_le_bytes(*size) as usize;
         // darts-clone allocates whole blocks of 256 units.
-        if size < 1024 || size % 1024 != 0 {
+        if size == 0 || !size.is_multiple_of(1024) {
             return Err(invalid(
                 "size of the trie",
                 "a positive multiple of 1024 bytes",

@@ -12,25 +12,36 @@
 //! are summed, the *order* in which they are (from the start of the text), and *ties* (the edge with
 //! the earliest start stays).
 
-use std::ops::Add;
+use std::ops::{Add, Sub};
 
 use crate::TokenizerError;
 use crate::double_array::DoubleArray;
 
 /// The number type in which scores are kept and added: `f32` in SentencePiece, `f64` in Hugging Face's
 /// tokenizers. Long texts have near ties that come out differently.
-pub(crate) trait Precision: Copy + Default + PartialOrd + Add<Output = Self> {
+pub(crate) trait Precision:
+    Copy + Default + PartialOrd + Add<Output = Self> + Sub<Output = Self>
+{
+    /// How far from zero the score of a path may get before all scores are shifted back to zero.
+    /// SentencePiece does this because an `f32` this large has few digits left for the differences
+    /// that matter.
+    const RECENTRE_BEYOND: Option<(Self, Self)>;
+
     /// Rounds to this type.
     fn round(score: f64) -> Self;
 }
 
 impl Precision for f32 {
+    const RECENTRE_BEYOND: Option<(f32, f32)> = Some((-100_000.0, 100_000.0));
+
     fn round(score: f64) -> Self {
         score as f32
     }
 }
 
 impl Precision for f64 {
+    const RECENTRE_BEYOND: Option<(f64, f64)> = None;
+
     fn round(score: f64) -> Self {
         score
     }
@@ -146,8 +157,20 @@ impl<S: Precision> Unigram<S> {
         edges.resize(bytes.len() + 1, Edge::default());
 
         let mut start = 0;
+        // The furthest position that any edge has reached.
+        let mut frontier = 0;
         while start < bytes.len() {
-            let so_far = edges[start].score;
+            let mut so_far = edges[start].score;
+            if let Some((low, high)) = S::RECENTRE_BEYOND
+                && (so_far < low || so_far > high)
+            {
+                for edge in &mut edges[start..=frontier] {
+                    if edge.length != 0 {
+                        edge.score = edge.score - so_far;
+                    }
+                }
+                so_far = S::default();
+            }
             let character = character_length(bytes[start]).min(bytes.len() - start);
             let mut character_is_piece = false;
 
@@ -160,6 +183,7 @@ impl<S: Precision> Unigram<S> {
                 node = child;
                 if let Some(id) = node.value() {
                     let length = index + 1;
+                    frontier = frontier.max(start + length);
                     let score = so_far + self.scores[id as usize];
                     if edge.length == 0 || score > edge.score {
                         *edge = Edge {
@@ -172,6 +196,7 @@ impl<S: Precision> Unigram<S> {
                 }
             }
             if !character_is_piece {
+                frontier = frontier.max(start + character);
                 let score = so_far + self.unknown_score;
                 let edge = &mut ends[character - 1];
                 if edge.length == 0 || score > edge.score {
@@ -270,6 +295,14 @@ mod tests {
         let model = model::<f32>(&[("a", -2.0), ("aa", -3.0), ("aaa", -5.0)]);
         // Into position 3: [aaa] and [a][aa] and [aa][a] all cost 5.
         assert_eq!(pieces(&model, "aaa"), [(3, "aaa".to_owned())]);
+    }
+
+    #[test]
+    fn a_long_text_keeps_its_precision() {
+        // After a million characters an f32 sum of this size could no longer tell the two apart.
+        let model = model::<f32>(&[("a", -10.0), ("b", -10.0), ("ab", -19.99)]);
+        let pieces = pieces(&model, &"ab".repeat(500_000));
+        assert!(pieces.iter().all(|(id, _)| *id == 3));
     }
 
     #[test]

@@ -26,9 +26,6 @@ pub(crate) struct Bpe {
     /// By id.
     scores: Vec<f32>,
     unused: Vec<bool>,
-    /// Single characters that are pieces of another kind (control symbols, say), which merges never
-    /// make.
-    reserved: HashMap<char, u32>,
     unknown: u32,
 }
 
@@ -68,8 +65,7 @@ impl PartialOrd for Pair {
 
 impl Ord for Pair {
     fn cmp(&self, other: &Self) -> Ordering {
-        // Scores are finite, so that `total_cmp` differs from `<` in the order of zeros alone.
-        let score = (self.score + 0.0).total_cmp(&(other.score + 0.0));
+        let score = self.score.total_cmp(&other.score);
         score
             .then(other.left.cmp(&self.left))
             .then(other.length.cmp(&self.length))
@@ -88,16 +84,9 @@ impl Bpe {
             .collect();
         let mut scores = vec![0.0; vocabulary.len()];
         let mut unused = vec![false; vocabulary.len()];
-        let mut reserved = HashMap::new();
-        for (id, piece, kind, score) in vocabulary.iter_sorted() {
+        for (id, _, kind, score) in vocabulary.iter_sorted() {
             scores[id as usize] = score;
             unused[id as usize] = kind == PieceType::Unused;
-            let mut characters = piece.chars();
-            if let (Some(character), None) = (characters.next(), characters.next())
-                && !kind.is_textual()
-            {
-                reserved.insert(character, id);
-            }
         }
         let trie = DoubleArray::build(&keys)?;
         Ok(Self {
@@ -105,7 +94,6 @@ impl Bpe {
             user_defined,
             scores,
             unused,
-            reserved,
             unknown: vocabulary.unknown(),
         })
     }
@@ -213,26 +201,19 @@ impl Bpe {
         let mut pending = vec![(symbol.start, symbol.end)];
         while let Some((start, end)) = pending.pop() {
             let piece = &text[start..end];
-            let id = self.id(piece);
-            match parts.get(piece) {
-                Some(&first) if self.unused[id as usize] => {
+            match (self.trie.get(piece.as_bytes()), parts.get(piece)) {
+                (Some(id), Some(&first)) if self.unused[id as usize] => {
                     pending.push((start + first, end));
                     pending.push((start, start + first));
                 }
-                _ => out.push(Span { id, start, end }),
+                (Some(id), _) if !self.unused[id as usize] => out.push(Span { id, start, end }),
+                // An unused piece that is not made of parts is as good as none.
+                _ => out.push(Span {
+                    id: self.unknown,
+                    start,
+                    end,
+                }),
             }
         }
-    }
-
-    fn id(&self, piece: &str) -> u32 {
-        if !self.reserved.is_empty() {
-            let mut characters = piece.chars();
-            if let (Some(character), None) = (characters.next(), characters.next())
-                && let Some(&id) = self.reserved.get(&character)
-            {
-                return id;
-            }
-        }
-        self.trie.get(piece.as_bytes()).unwrap_or(self.unknown)
     }
 }

@@ -213,22 +213,18 @@ fn user_defined_symbols(vocabulary: &Vocabulary) -> Result<Option<DoubleArray>, 
 }
 
 fn unigram(vocabulary: &Vocabulary) -> Result<Unigram<f32>, TokenizerError> {
-    let normal = || {
-        let pieces = vocabulary.iter_sorted();
-        pieces
-            .filter(|(_, _, kind, _)| *kind == PieceType::Normal)
-            .map(|(.., score)| score)
-    };
-    // The reference starts its search for the maximum at the smallest positive number, so that the
-    // scores of user-defined symbols are -0.1 in every real model, whose scores are negative.
-    let lowest = normal().fold(f32::MAX, f32::min);
-    let highest = normal().fold(f32::MIN_POSITIVE, f32::max);
+    let lowest = vocabulary
+        .iter_sorted()
+        .filter(|(_, _, kind, _)| *kind == PieceType::Normal)
+        .fold(f32::MAX, |lowest, (.., score)| lowest.min(score));
     let candidates: Vec<_> = vocabulary
         .iter_sorted()
         .filter_map(|(id, piece, kind, score)| {
             let score = match kind {
                 PieceType::Normal => f64::from(score),
-                PieceType::UserDefined => f64::from(piece.len() as f32 * highest) - 0.1,
+                // Better than any ordinary piece, whose score is a log probability; the longer the
+                // better.
+                PieceType::UserDefined => 0.1 * (piece.len() - 1) as f64,
                 _ => return None,
             };
             Some(Candidate { piece, id, score })

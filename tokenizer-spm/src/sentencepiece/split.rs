@@ -1,6 +1,7 @@
 //! The two models without any choice: a text is split into its characters, or into its words, and
 //! each is looked up.
 
+use super::PieceType;
 use super::vocabulary::Vocabulary;
 use crate::TokenizerError;
 use crate::double_array::DoubleArray;
@@ -22,9 +23,11 @@ pub(crate) struct Words {
     unknown: u32,
 }
 
-fn all_pieces(vocabulary: &Vocabulary) -> Result<DoubleArray, TokenizerError> {
+/// The pieces that may be found in text.
+fn found_in_text(vocabulary: &Vocabulary) -> Result<DoubleArray, TokenizerError> {
     let keys: Vec<_> = vocabulary
         .iter_sorted()
+        .filter(|(_, _, kind, _)| matches!(kind, PieceType::Normal | PieceType::UserDefined))
         .map(|(id, piece, _, _)| (piece.as_bytes(), id))
         .collect();
     DoubleArray::build(&keys)
@@ -35,7 +38,7 @@ impl Characters {
         vocabulary: &Vocabulary,
         user_defined: Option<DoubleArray>,
     ) -> Result<Self, TokenizerError> {
-        let pieces = all_pieces(vocabulary)?;
+        let pieces = found_in_text(vocabulary)?;
         Ok(Self {
             pieces,
             user_defined,
@@ -66,7 +69,7 @@ impl Characters {
 impl Words {
     pub(crate) fn new(vocabulary: &Vocabulary) -> Result<Self, TokenizerError> {
         Ok(Self {
-            pieces: all_pieces(vocabulary)?,
+            pieces: found_in_text(vocabulary)?,
             unknown: vocabulary.unknown(),
         })
     }

@@ -108,7 +108,7 @@ impl Vocabulary {
             }
             if piece.contains('\0') {
                 // A vocabulary with bytes needs no NUL piece, yet some carry one.
-                if !(byte_fallback && piece == "\0") {
+                if piece != "\0" || !(byte_fallback || kind == PieceType::Unused) {
                     return Err(invalid(named("text"), "no NUL character", "one"));
                 }
                 kind = PieceType::Unused;
