@@ -1,0 +1,295 @@
+"""Writes tests/fixtures/pipelines: what `transformers`' pipelines answer, on tiny random models and on the shipped ones.
+
+    python make_pipeline_fixtures.py            # everything; shipped models that do not exist are left out
+    python make_pipeline_fixtures.py shipped    # only shipped_*.json, after the shipped models changed
+"""
+
+import io
+import sys
+import warnings
+
+import sentencepiece
+import torch
+from fixture_files import FIXTURES, fresh_folder, generator, require_pinned_versions, write_rows
+from parity_cases import V3
+from pipeline_texts import NAMES, PAIRS, SENTIMENT, SMALL, corpus
+
+require_pinned_versions()
+
+from transformers import (  # noqa: E402  (after the check, so that a wrong version is named first)
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    DebertaV2Config,
+    DebertaV2ForSequenceClassification,
+    DebertaV2ForTokenClassification,
+    DebertaV2Tokenizer,
+    pipeline,
+)
+from transformers.pipelines.token_classification import AggregationStrategy  # noqa: E402
+from transformers.utils import logging  # noqa: E402
+
+logging.set_verbosity_error()
+logging.disable_progress_bar()
+warnings.filterwarnings("ignore", message="Tokenizer does not support real words")
+
+PIPELINES = FIXTURES / "pipelines"
+SHIPPED = FIXTURES.parent.parent / "models"
+STRATEGIES = ("none", "simple", "first", "average", "max")
+FUNCTIONS = ("softmax", "sigmoid", "none")
+# Answers are recorded only where logits this much off would not change a label, a span or an order.
+NUDGE = 1e-4
+
+
+def labels(names):
+    """id2label and label2id."""
+    return {"id2label": dict(enumerate(names)), "label2id": {name: i for i, name in enumerate(names)}}
+
+
+def prefixed(prefixes, kinds):
+    """Tags such as B-PER, after O."""
+    return ["O", *(f"{p}-{kind}" for kind in kinds for p in prefixes)]
+
+
+CASES = {
+    "text_softmax": ("text", {**labels(["negative", "neutral", "positive"]), "type_vocab_size": 2}),
+    "text_two_default_labels": ("text", {"num_labels": 2}),
+    "text_multi_label": ("text", {**labels(["joy", "anger", "fear", "hope"]),
+                                  "problem_type": "multi_label_classification"}),
+    "text_one_label": ("text", labels(["toxic"])),
+    "text_regression": ("text", {**labels(["similarity"]), "problem_type": "regression"}),
+    "text_single_label": ("text", {**labels(["entailment", "neutral", "contradiction"]),
+                                   "problem_type": "single_label_classification"}),
+    "token_bio": ("token", labels(prefixed("BI", ["PER", "ORG", "LOC", "WORK-ART"]))),
+    "token_bioes": ("token", labels(prefixed("BIES", ["PER", "LOC"]))),
+    "token_plain": ("token", labels(["PER", "LOC", "O", "DATE"])),
+}  # fmt: skip
+
+
+def train_vocabulary():
+    """A SentencePiece model of the corpus, as bytes, in the layout of DeBERTa v3."""
+    out = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(corpus()), model_writer=out, model_type="unigram", vocab_size=600,
+        character_coverage=1.0, normalization_rule_name="identity", num_threads=1, shuffle_input_sentence=False,
+        pad_id=0, pad_piece="[PAD]", bos_id=1, bos_piece="[CLS]", eos_id=2, eos_piece="[SEP]", unk_id=3,
+        unk_piece="[UNK]", minloglevel=2,
+    )  # fmt: skip
+    return out.getvalue()
+
+
+def build_tokenizer(model_bytes):
+    """The tokenizer class of transformers on those pieces."""
+    spm = sentencepiece.SentencePieceProcessor(model_proto=model_bytes)
+    pieces = [(spm.id_to_piece(i), spm.get_score(i)) for i in range(len(spm))]
+    return DebertaV2Tokenizer(vocab=pieces, unk_id=3)
+
+
+def random_model(kind, changes, vocab, attempt, name):
+    """A tiny model whose tags come in runs, so that there is something to aggregate."""
+    config = DebertaV2Config(**{**V3, "vocab_size": vocab, "hidden_size": 16, "num_attention_heads": 2,
+                                "intermediate_size": 24, "pad_token_id": 0, **changes})  # fmt: skip
+    config._attn_implementation = "eager"
+    head = DebertaV2ForTokenClassification if kind == "token" else DebertaV2ForSequenceClassification
+    model = head(config).eval()
+    gen = generator("pipeline", name, attempt)
+    weights = {}
+    for key, tensor in sorted(model.state_dict().items()):
+        noise = torch.randn(tensor.shape, generator=gen)
+        if "LayerNorm" in key and key.endswith("weight"):
+            weights[key] = 1 + 0.1 * noise
+        elif key.endswith("bias"):
+            weights[key] = 0.2 * noise
+        elif "embeddings" in key:
+            weights[key] = noise
+        else:
+            weights[key] = noise * 1.2 / tensor[0].numel() ** 0.5
+    if kind == "token":
+        inside = [not config.id2label[i].startswith(("B-", "E-", "S-")) for i in range(config.num_labels)]
+        weights["classifier.bias"] += torch.tensor(inside) * 0.8
+    model.load_state_dict(weights)
+    return model
+
+
+def encoded(kind, tokenizer, *texts):
+    """What the tokenizer gives: the place to look first when an answer differs."""
+    out = tokenizer(*texts, return_offsets_mapping=True)
+    fields = {"ids": out["input_ids"]}
+    if kind == "token":
+        fields["tokens"] = tokenizer.convert_ids_to_tokens(out["input_ids"])
+        fields["offsets"] = out["offset_mapping"]
+    elif "token_type_ids" in out:
+        fields["type_ids"] = out["token_type_ids"]
+    return fields
+
+
+def plain_numbers(value):
+    """numpy's numbers as Python's."""
+    if isinstance(value, dict):
+        return {k: plain_numbers(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_numbers(v) for v in value]
+    return value.item() if hasattr(value, "item") else value
+
+
+def trimmed(text, start, end):
+    """The span without the white space around it; an empty one lies at its end."""
+    inner = text[start:end]
+    left = len(inner) - len(inner.lstrip())
+    right = len(inner) - len(inner.rstrip())
+    return [start + left, end - right] if left < len(inner) else [end, end]
+
+
+def tag_tokens(model, tokenizer, text):
+    """The answers of every strategy, each entity with its span less the white space."""
+    tagger = pipeline("token-classification", model=model, tokenizer=tokenizer)
+    answers = {}
+    for strategy in STRATEGIES:
+        found = plain_numbers(tagger(text, aggregation_strategy=strategy))
+        for entity in found:
+            entity["trimmed"] = trimmed(text, entity["start"], entity["end"])
+        answers[strategy] = found
+    return answers
+
+
+def classify(model, tokenizer, text, pair):
+    """The answer by default, every score by default, and every score by each function."""
+    classifier = pipeline("text-classification", model=model, tokenizer=tokenizer)
+    given = {"text": text} if pair is None else {"text": text, "text_pair": pair}
+    best = classifier(given)
+    answers = {"best": best[0] if isinstance(best, list) else best, "all": classifier(given, top_k=None),
+               "top_2": classifier(given, top_k=2)}  # fmt: skip
+    for function in FUNCTIONS:
+        answers[function] = classifier(given, top_k=None, function_to_apply=function)
+    return plain_numbers(answers)
+
+
+def shape(entities):
+    """Entities without their scores: labels, words and spans."""
+    return [{k: v for k, v in entity.items() if k != "score"} for entity in entities]
+
+
+def steady_tags(model, tokenizer, text):
+    """Whether logits off by NUDGE leave every strategy's labels and spans as they are."""
+    tagger = pipeline("token-classification", model=model, tokenizer=tokenizer)
+    with torch.no_grad():
+        outputs = [tagger._forward(chunk) for chunk in tagger.preprocess(text, is_split_into_words=False)]
+    gen = generator("nudge", text)
+    exact = [out["logits"] for out in outputs]
+    for strategy in STRATEGIES:
+        name = AggregationStrategy[strategy.upper()]
+        for out, logits in zip(outputs, exact, strict=True):
+            out["logits"] = logits
+        first = shape(tagger.postprocess(outputs, aggregation_strategy=name))
+        for _ in range(6):
+            for out, logits in zip(outputs, exact, strict=True):
+                out["logits"] = logits + NUDGE * torch.randint(-1, 2, logits.shape, generator=gen)
+            if shape(tagger.postprocess(outputs, aggregation_strategy=name)) != first:
+                return False
+    return True
+
+
+def steady_classes(model, tokenizer, text, pair):
+    """Whether logits off by NUDGE leave the order of the labels as it is."""
+    given = tokenizer(text, pair, return_tensors="pt")
+    with torch.no_grad():
+        logits = model(**given).logits[0].sort().values
+    return bool((logits[1:] - logits[:-1] > 2 * NUDGE).all())
+
+
+def answers_of(kind, model, tokenizer, texts):
+    """One entry per text."""
+    rows = []
+    for text, pair in texts:
+        answer = tag_tokens(model, tokenizer, text) if kind == "token" else classify(model, tokenizer, text, pair)
+        given = (text,) if pair is None else (text, pair)
+        rows.append({"text": text, "pair": pair, **encoded(kind, tokenizer, *given), "answers": answer})
+    return rows
+
+
+def is_steady(kind, model, tokenizer, text, pair):
+    """Whether an answer is far enough from every tie to hold a reimplementation to it."""
+    if kind == "token":
+        return steady_tags(model, tokenizer, text)
+    return steady_classes(model, tokenizer, text, pair)
+
+
+def mixed_tags(model, tokenizer):
+    """Whether the tags vary and come in runs, so that the aggregation has something to do."""
+    given = tokenizer(SMALL[-1], return_tensors="pt")
+    with torch.no_grad():
+        tags = model(**given).logits[0].argmax(-1).tolist()
+    runs = sum(a == b for a, b in zip(tags, tags[1:], strict=False))
+    outside = model.config.label2id["O"]
+    enough = min(len(model.config.id2label), 5)
+    return len(set(tags)) >= enough and len(tags) // 5 <= runs <= len(tags) // 2 and outside in tags
+
+
+def entities_of_several_tokens(rows):
+    """How much the aggregation has to do."""
+    count = 0
+    for row in rows:
+        for entity in row["answers"]["simple"]:
+            inside = [s for s, e in row["offsets"] if entity["start"] <= s < e <= entity["end"]]
+            count += len(inside) > 1
+    return count
+
+
+def write_case(name, vocabulary):
+    """One folder with a model, its tokenizer and expected.json."""
+    kind, changes = CASES[name]
+    tokenizer = build_tokenizer(vocabulary)
+    texts = [(text, None) for text in SMALL] + (PAIRS if kind == "text" else [])
+    for attempt in range(200):
+        model = random_model(kind, changes, len(tokenizer), attempt, name)
+        if kind == "token" and not mixed_tags(model, tokenizer):
+            continue
+        if all(is_steady(kind, model, tokenizer, *text) for text in texts):
+            break
+    else:
+        sys.exit(f"{name}: no attempt gives steady answers")
+    rows = answers_of(kind, model, tokenizer, texts)
+    folder = fresh_folder(PIPELINES / name)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / "spm.model").write_bytes(vocabulary)
+    (folder / "model.safetensors").chmod(0o644)
+    write_rows(folder / "expected.json", {"texts": rows})
+    note = f", {entities_of_several_tokens(rows)} entities of several tokens" if kind == "token" else ""
+    print(f"{name}: {len(rows)} texts, attempt {attempt}{note}", flush=True)
+
+
+def write_shipped(name, kind, texts):
+    """The answers of a shipped model, its weights widened to f32."""
+    folder = SHIPPED / name
+    if not (folder / "config.json").exists():
+        print(f"{folder} does not exist: shipped_{name}.json is left as it is")
+        return
+    auto = AutoModelForTokenClassification if kind == "token" else AutoModelForSequenceClassification
+    model = auto.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    kept = [text for text in texts if is_steady(kind, model, tokenizer, text, None)]
+    rows = answers_of(kind, model, tokenizer, [(text, None) for text in kept])
+    write_rows(PIPELINES / f"shipped_{name}.json", {"texts": rows})
+    close = [text for text in texts if text not in kept]
+    print(f"shipped_{name}: {len(rows)} texts; left out as too close to call: {close}", flush=True)
+
+
+def main():
+    """All of them, or those that the argument says."""
+    PIPELINES.mkdir(parents=True, exist_ok=True)
+    if sys.argv[1:] not in ([], ["shipped"]):
+        sys.exit(__doc__)
+    if not sys.argv[1:]:
+        vocabulary = train_vocabulary()
+        for name in CASES:
+            write_case(name, vocabulary)
+        write_rows(PIPELINES / "cases.json", {"cases": [{"name": n, "task": CASES[n][0]} for n in CASES]})
+    write_shipped("sentiment", "text", SENTIMENT)
+    write_shipped("ner", "token", NAMES)
+    size = sum(f.stat().st_size for f in PIPELINES.rglob("*") if f.is_file())
+    print(f"{PIPELINES} holds {size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()
