@@ -179,6 +179,19 @@ impl CharsMap {
         Some((length, self.replacement(value)))
     }
 
+    /// Whether any key begins with `prefix`.
+    pub(crate) fn has_keys_with_prefix(&self, prefix: &[u8]) -> bool {
+        let mut base = offset(self.units[0]);
+        for &byte in prefix {
+            let position = base ^ usize::from(byte);
+            match self.units.get(position) {
+                Some(&unit) if label(unit) == u32::from(byte) => base = position ^ offset(unit),
+                _ => return false,
+            }
+        }
+        true
+    }
+
     fn prefix_values<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = (usize, usize)> + 'a {
         let mut base = offset(self.units[0]);
         let mut bytes = text.iter().enumerate();

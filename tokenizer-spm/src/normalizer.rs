@@ -29,13 +29,20 @@ pub(crate) struct Normalizer {
     remove_extra_whitespaces: bool,
     space: &'static str,
     whitespace_as_suffix: bool,
+    ascii: AsciiTable,
 }
+
+/// What becomes of an ASCII character that another one (or nothing) follows: the ASCII character it
+/// is replaced by, or `0` where that takes a closer look.
+type AsciiTable = [u8; 128];
 
 /// Receives, for each byte of the normalised text, the position in the original text that it stems
 /// from: a `Vec` records it, `()` does not care.
 pub(crate) trait Alignment {
     /// Appends `count` bytes, all from `original`.
     fn extend(&mut self, original: usize, count: usize);
+    /// Appends `count` bytes, which were copied from `original` on.
+    fn extend_copied(&mut self, original: usize, count: usize);
     /// Drops everything from byte `length` on; the original position of byte `length`.
     fn truncate(&mut self, length: usize) -> usize;
 }
@@ -43,6 +50,9 @@ pub(crate) trait Alignment {
 impl Alignment for () {
     #[inline(always)]
     fn extend(&mut self, _: usize, _: usize) {}
+
+    #[inline(always)]
+    fn extend_copied(&mut self, _: usize, _: usize) {}
 
     #[inline(always)]
     fn truncate(&mut self, _: usize) -> usize {
@@ -54,6 +64,11 @@ impl Alignment for Vec<usize> {
     #[inline(always)]
     fn extend(&mut self, original: usize, count: usize) {
         self.resize(self.len() + count, original);
+    }
+
+    #[inline(always)]
+    fn extend_copied(&mut self, original: usize, count: usize) {
+        Extend::extend(self, original..original + count);
     }
 
     fn truncate(&mut self, length: usize) -> usize {
@@ -74,7 +89,9 @@ impl Normalizer {
             [] => None,
             blob => Some(CharsMap::from_bytes(blob)?),
         };
+        let ascii = ascii_table(charsmap.as_ref(), user_defined.as_ref());
         Ok(Self {
+            ascii,
             charsmap,
             user_defined,
             add_dummy_prefix: spec.add_dummy_prefix(),
@@ -127,6 +144,15 @@ impl Normalizer {
 
         let mut after_space = self.remove_extra_whitespaces;
         while !rest.is_empty() {
+            let plain = self.plain_ascii(rest.as_bytes());
+            if plain > 0 {
+                normalized.push_str(&rest[..plain]);
+                alignment.extend_copied(consumed, plain);
+                after_space = false;
+                consumed += plain;
+                rest = &rest[plain..];
+                continue;
+            }
             let (mut replacement, length) = self.prefix(rest);
             if after_space {
                 replacement = replacement.trim_start_matches(' ');
@@ -160,8 +186,35 @@ impl Normalizer {
         alignment.extend(consumed, 1);
     }
 
+    /// The length of the ASCII text without spaces at the beginning of `text` that stays as it is.
+    #[inline]
+    fn plain_ascii(&self, text: &[u8]) -> usize {
+        let is_plain = |byte: u8| {
+            byte != b' '
+                && self
+                    .ascii
+                    .get(usize::from(byte))
+                    .is_some_and(|&same| same == byte)
+        };
+        let length = text
+            .iter()
+            .position(|&byte| !is_plain(byte))
+            .unwrap_or(text.len());
+        // What follows may compose with the last character, unless it is ASCII too.
+        let composes = text
+            .get(length)
+            .is_some_and(|following| !following.is_ascii());
+        length.saturating_sub(usize::from(composes))
+    }
+
     /// What the beginning of `text` becomes, and how many bytes of it that takes.
     fn prefix<'a>(&'a self, text: &'a str) -> (&'a str, usize) {
+        if let [first, following @ ..] = text.as_bytes()
+            && following.first().is_none_or(u8::is_ascii)
+            && self.ascii.get(usize::from(*first)) == Some(&b' ')
+        {
+            return (" ", 1);
+        }
         if let Some(symbols) = &self.user_defined
             && let Some((length, _)) = symbols.longest_prefix(text.as_bytes())
         {
@@ -177,4 +230,26 @@ impl Normalizer {
         let length = character_length(text.as_bytes()[0]);
         (&text[..length], length)
     }
+}
+
+/// Works out which ASCII characters need no lookup. A NUL always does: `0` marks those that do.
+fn ascii_table(charsmap: Option<&CharsMap>, user_defined: Option<&DoubleArray>) -> AsciiTable {
+    let mut table = [0; 128];
+    for byte in 1..128u8 {
+        let begins_symbol =
+            user_defined.is_some_and(|trie| trie.child(trie.root(), byte).is_some());
+        let begins_ascii_key = charsmap.is_some_and(|map| {
+            (0..128).any(|following| map.has_keys_with_prefix(&[byte, following]))
+        });
+        if begins_symbol || begins_ascii_key {
+            continue;
+        }
+        let replacement = charsmap.and_then(|map| map.longest_prefix(&[byte]));
+        table[usize::from(byte)] = match replacement.map(|(_, text)| text.as_bytes()) {
+            None => byte,
+            Some(&[single]) if single.is_ascii() => single,
+            Some(_) => 0,
+        };
+    }
+    table
 }
