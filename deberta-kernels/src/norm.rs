@@ -90,19 +90,25 @@ impl Operation for NormalizeRow<'_> {
         }
         let mean = (s.sum_lanes(sum) + row[full..].iter().sum::<f32>()) / count;
 
+        // The mean is rounded; what the centred values still sum to corrects it. Far from zero that saves many digits.
         let center = s.splat(mean);
-        let mut squares = s.splat(0.0);
+        let (mut rest, mut squares) = (s.splat(0.0), s.splat(0.0));
         for chunk in row[..full].chunks_exact(S::LANES) {
             let d = s.sub(s.load_slice(chunk), center);
+            rest = s.add(rest, d);
             squares = s.mul_add(d, d, squares);
         }
-        let tail: f32 = row[full..].iter().map(|x| (x - mean) * (x - mean)).sum();
-        let scale = 1.0 / ((s.sum_lanes(squares) + tail) / count + norm.eps).sqrt();
+        let tail = || row[full..].iter().map(|x| x - mean);
+        let shift = (s.sum_lanes(rest) + tail().sum::<f32>()) / count;
+        let squares = s.sum_lanes(squares) + tail().map(|d| d * d).sum::<f32>();
+        let variance = (squares / count - shift * shift).max(0.0);
+        let scale = 1.0 / (variance + norm.eps).sqrt();
 
         let factor = s.splat(scale);
         let (weight, bias) = (&norm.weight, &norm.bias);
         for start in (0..full).step_by(S::LANES) {
-            let d = s.mul(s.sub(s.load_slice(&row[start..]), center), factor);
+            let d = s.sub(s.sub(s.load_slice(&row[start..]), center), s.splat(shift));
+            let d = s.mul(d, factor);
             let y = s.mul_add(
                 d,
                 s.load_slice(&weight[start..]),
@@ -111,7 +117,7 @@ impl Operation for NormalizeRow<'_> {
             s.store_slice(y, &mut row[start..]);
         }
         for i in full..row.len() {
-            row[i] = (row[i] - mean) * scale * weight[i] + bias[i];
+            row[i] = (row[i] - mean - shift) * scale * weight[i] + bias[i];
         }
     }
 }

@@ -18,6 +18,9 @@ pub(crate) fn check_matrix(
             found,
         });
     }
+    if matrix.is_empty() {
+        return Ok(());
+    }
     let strides = matrix.strides();
     let contiguous = matrix.ncols() <= 1 || strides[1] == 1;
     let apart = matrix.nrows() <= 1 || strides[0] >= matrix.ncols() as isize;

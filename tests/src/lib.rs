@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 /// The root of the workspace.
 pub fn workspace_root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").components().collect()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .components()
+        .collect()
 }
 
 /// A path below the folder of reference data, or `None` (after saying so on standard error) when the
@@ -22,7 +25,18 @@ pub fn asset(relative: &str) -> Option<PathBuf> {
         return Some(path);
     }
     let required = std::env::var_os("DEBERTA_REQUIRE_ASSETS").is_some_and(|v| v == "1");
-    assert!(!required, "reference data {} is missing and DEBERTA_REQUIRE_ASSETS=1", path.display());
+    assert!(
+        !required,
+        "reference data {} is missing and DEBERTA_REQUIRE_ASSETS=1",
+        path.display()
+    );
     eprintln!("SKIPPED: reference data {} is missing", path.display());
     None
+}
+
+/// A path below the fixtures that the repository carries, made by the scripts under `tests/reference`.
+pub fn fixture(relative: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures")
+        .join(relative)
 }

@@ -1,0 +1,128 @@
+//! The operations that a model is made of, on whatever computes them.
+//!
+//! The encoder and the heads are written once over [`Backend`]. An implementation decides how it keeps a matrix and in
+//! which form it keeps weights; it converts them once, at load. Rows are packed tokens: no operation sees padding.
+
+mod cpu;
+
+pub(crate) use cpu::Cpu;
+
+use crate::checkpoint::MappedTable;
+use crate::{Activation, Batch, Error};
+use deberta_kernels::RelativePositions;
+use ndarray::Array2;
+
+/// What computes: its forms of data and weights, and the operations between them.
+pub(crate) trait Backend: Sized + Send + Sync {
+    /// A matrix `[rows, columns]`.
+    type Matrix: Send + Sync;
+    /// An embedding table.
+    type Table: Send + Sync;
+    /// A linear layer: weights and bias.
+    type Linear: Send + Sync;
+    /// A layer normalisation.
+    type Norm: Send + Sync;
+    /// A convolution over tokens.
+    type Conv: Send + Sync;
+    /// The projected relative-position tables of one layer.
+    type PositionTables: Send + Sync;
+    /// The slots of all distances up to a length.
+    type Slots: Send + Sync;
+
+    /// Takes over an embedding table that stays on disk.
+    fn table(&self, table: MappedTable) -> Result<Self::Table, Error>;
+    /// Takes over a linear layer, `weight: [outputs, inputs]`.
+    fn linear(&self, weight: Array2<f32>, bias: Option<Vec<f32>>) -> Result<Self::Linear, Error>;
+    /// Takes over a layer normalisation.
+    fn norm(&self, weight: Vec<f32>, bias: Vec<f32>, eps: f32) -> Result<Self::Norm, Error>;
+    /// Takes over a convolution, `weight: [channels, channels / groups, kernel]` in row-major order.
+    fn conv(
+        &self,
+        weight: &[f32],
+        bias: Vec<f32>,
+        kernel: usize,
+        groups: usize,
+    ) -> Result<Self::Conv, Error>;
+    /// Takes over a matrix.
+    fn matrix(&self, values: Array2<f32>) -> Result<Self::Matrix, Error>;
+    /// Takes over the position keys and position queries of a layer, `[2·span, H·D]` each.
+    fn position_tables(
+        &self,
+        keys: Option<&Self::Matrix>,
+        queries: Option<&Self::Matrix>,
+        heads: usize,
+    ) -> Result<Self::PositionTables, Error>;
+    /// Tabulates the slots for sequences up to `length`.
+    fn slots(&self, relative: RelativePositions, length: usize) -> Self::Slots;
+
+    /// The sum of one row from each table per token: `[T, columns]`.
+    fn embed(&self, lookups: &[Lookup<'_, Self>]) -> Result<Self::Matrix, Error>;
+    /// A linear layer and what follows it.
+    fn apply(
+        &self,
+        linear: &Self::Linear,
+        x: &Self::Matrix,
+        end: End<'_, Self>,
+    ) -> Result<Self::Matrix, Error>;
+    /// Normalises rows.
+    fn normalize(&self, norm: &Self::Norm, x: Self::Matrix) -> Result<Self::Matrix, Error>;
+    /// Attention within each sequence of the batch.
+    fn attend(&self, operands: Attend<'_, Self>, batch: &Batch) -> Result<Self::Matrix, Error>;
+    /// A convolution within each sequence of the batch and what follows it.
+    fn convolve(
+        &self,
+        conv: &Self::Conv,
+        x: &Self::Matrix,
+        batch: &Batch,
+        end: End<'_, Self>,
+    ) -> Result<Self::Matrix, Error>;
+    /// Some rows of a matrix.
+    fn gather(&self, x: &Self::Matrix, rows: &[usize]) -> Result<Self::Matrix, Error>;
+    /// Hands a result out. The only operation that waits.
+    fn read(&self, x: Self::Matrix) -> Result<Array2<f32>, Error>;
+}
+
+/// One table and the row of it that each token takes.
+pub(crate) struct Lookup<'a, B: Backend> {
+    pub(crate) table: &'a B::Table,
+    pub(crate) ids: &'a [u32],
+}
+
+/// What follows a product: `norm(activation(x) + residual)`, every part optional.
+pub(crate) struct End<'a, B: Backend> {
+    pub(crate) activation: Activation,
+    pub(crate) residual: Option<(&'a B::Matrix, &'a B::Norm)>,
+}
+
+impl<'a, B: Backend> End<'a, B> {
+    /// Nothing.
+    pub(crate) fn plain() -> Self {
+        Self::activation(Activation::Identity)
+    }
+
+    /// An activation.
+    pub(crate) fn activation(activation: Activation) -> Self {
+        Self {
+            activation,
+            residual: None,
+        }
+    }
+
+    /// A residual, then a layer normalisation.
+    pub(crate) fn residual(self, residual: &'a B::Matrix, norm: &'a B::Norm) -> Self {
+        Self {
+            residual: Some((residual, norm)),
+            ..self
+        }
+    }
+}
+
+/// The operands of attention, `[T, H·D]` each.
+pub(crate) struct Attend<'a, B: Backend> {
+    pub(crate) query: &'a B::Matrix,
+    pub(crate) key: &'a B::Matrix,
+    pub(crate) value: &'a B::Matrix,
+    pub(crate) heads: usize,
+    pub(crate) scale: f32,
+    pub(crate) relative: Option<(&'a B::PositionTables, &'a B::Slots)>,
+}

@@ -1,0 +1,145 @@
+//! The encoder: embeddings, layers, and the convolution that some models have beside the first layer.
+
+use super::embeddings::Embeddings;
+use super::layer::Layer;
+use super::layout::Layout;
+use super::load::Loader;
+use crate::backend::{Backend, End};
+use crate::{Activation, Batch, Config, Error};
+use deberta_kernels::RelativePositions;
+use rayon::prelude::*;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Ids to hidden states.
+pub(crate) struct Encoder<B: Backend> {
+    embeddings: Embeddings<B>,
+    layers: Vec<Layer<B>>,
+    conv: Option<ConvLayer<B>>,
+    relative: Option<RelativePositions>,
+    /// The slots for the longest sequence so far.
+    slots: Mutex<Option<(usize, Arc<B::Slots>)>>,
+}
+
+impl<B: Backend> Encoder<B> {
+    pub(crate) fn load(
+        loader: &Loader<'_, B>,
+        layout: &Layout,
+        config: &Config,
+    ) -> Result<Self, Error> {
+        let backend = loader.backend;
+        let table = match &layout.relative {
+            None => None,
+            Some(relative) => {
+                let table = backend.matrix(loader.matrix(&relative.table)?)?;
+                Some(match &relative.norm {
+                    None => table,
+                    Some(norm) => {
+                        backend.normalize(&loader.norm(norm, config.layer_norm_eps)?, table)?
+                    }
+                })
+            }
+        };
+        let layers = layout.layers.par_iter();
+        Ok(Self {
+            embeddings: Embeddings::load(loader, &layout.embeddings, config)?,
+            layers: layers
+                .map(|layer| Layer::load(loader, layer, config, table.as_ref()))
+                .collect::<Result<_, _>>()?,
+            conv: ConvLayer::load(loader, layout, config)?,
+            relative: match table {
+                None => None,
+                Some(_) => Some(RelativePositions::new(
+                    config.position_buckets,
+                    config.max_relative_positions,
+                )?),
+            },
+            slots: Mutex::new(None),
+        })
+    }
+
+    /// Rows of the word table.
+    pub(crate) fn vocabulary(&self) -> usize {
+        self.embeddings.vocabulary()
+    }
+
+    /// `[T, N]`: the hidden states of the last layer.
+    pub(crate) fn forward(&self, backend: &B, batch: &Batch) -> Result<B::Matrix, Error> {
+        let slots = self
+            .relative
+            .map(|relative| self.slots(backend, relative, batch));
+        let mut hidden = self.embeddings.forward(backend, batch)?;
+        for (index, layer) in self.layers.iter().enumerate() {
+            let mut output = layer.forward(backend, &hidden, None, batch, slots.as_deref())?;
+            if let (0, Some(conv)) = (index, &self.conv) {
+                // The convolution sees the embeddings; its output joins that of the first layer.
+                output = conv.forward(backend, &hidden, &output, batch)?;
+            }
+            hidden = output;
+        }
+        Ok(hidden)
+    }
+
+    /// The slots for the longest sequence of the batch, or for a longer one seen before.
+    fn slots(&self, backend: &B, relative: RelativePositions, batch: &Batch) -> Arc<B::Slots> {
+        let needed = (0..batch.len())
+            .map(|i| batch.sequence(i))
+            .filter(|tokens| !tokens.is_empty())
+            .map(|tokens| match batch.positions() {
+                Some(positions) => {
+                    (positions[tokens.end - 1] - positions[tokens.start]) as usize + 1
+                }
+                None => tokens.len(),
+            })
+            .max()
+            .unwrap_or(0);
+        let mut cached = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*cached {
+            Some((length, slots)) if *length >= needed => Arc::clone(slots),
+            _ => {
+                let slots = Arc::new(backend.slots(relative, needed));
+                *cached = Some((needed, Arc::clone(&slots)));
+                slots
+            }
+        }
+    }
+}
+
+/// `LayerNorm( act(conv(embeddings)) + output of the first layer )`
+struct ConvLayer<B: Backend> {
+    conv: B::Conv,
+    norm: B::Norm,
+    activation: Activation,
+}
+
+impl<B: Backend> ConvLayer<B> {
+    fn load(
+        loader: &Loader<'_, B>,
+        layout: &Layout,
+        config: &Config,
+    ) -> Result<Option<Self>, Error> {
+        let (Some(layout), Some(config_conv)) = (&layout.conv, config.conv) else {
+            return Ok(None);
+        };
+        let weight = loader.vector(&layout.conv.weight)?;
+        let bias = loader
+            .bias(&layout.conv)?
+            .unwrap_or_else(|| vec![0.0; config.hidden_size]);
+        let (kernel, groups) = (config_conv.kernel_size, config_conv.groups);
+        Ok(Some(Self {
+            conv: loader.backend.conv(&weight, bias, kernel, groups)?,
+            norm: loader.norm(&layout.norm, config.layer_norm_eps)?,
+            activation: config_conv.activation,
+        }))
+    }
+
+    fn forward(
+        &self,
+        backend: &B,
+        embeddings: &B::Matrix,
+        output: &B::Matrix,
+        batch: &Batch,
+    ) -> Result<B::Matrix, Error> {
+        let end = End::activation(self.activation).residual(output, &self.norm);
+        backend.convolve(&self.conv, embeddings, batch, end)
+    }
+}

@@ -1,0 +1,208 @@
+//! The model: weights that are loaded once, immutable, and used from any number of threads.
+//!
+//! * `layout`: every tensor by name and shape, from the configuration alone.
+//! * `load`: from tensors to a backend's weights.
+//! * `embeddings`, `layer`, `encoder`: ids to hidden states.
+//! * `head`: hidden states to logits.
+
+mod embeddings;
+mod encoder;
+mod head;
+mod layer;
+mod layout;
+mod load;
+
+pub use head::{HeadChoice, HeadKind};
+
+use crate::backend::{Backend, Cpu};
+use crate::checkpoint::Checkpoint;
+use crate::{Batch, Config, Error};
+use encoder::Encoder;
+use head::Head;
+use layout::Layout;
+use load::Loader;
+use ndarray::Array2;
+use std::fmt;
+use std::path::Path;
+
+/// How to load a model.
+///
+/// ```
+/// use deberta_core::LoadOptions;
+/// let options = LoadOptions::default().threads(2);
+/// assert_eq!(options.threads, Some(2));
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LoadOptions {
+    /// Threads of the model's own pool. `None`: the rayon pool of whoever calls, which by default is the global one
+    /// with a thread per core.
+    pub threads: Option<usize>,
+    /// Which head to load.
+    pub head: HeadChoice,
+}
+
+impl LoadOptions {
+    /// Gives the model a pool of its own with this many threads.
+    pub fn threads(self, threads: usize) -> Self {
+        Self {
+            threads: Some(threads),
+            ..self
+        }
+    }
+
+    /// Loads this head, whatever the configuration names.
+    pub fn head(self, head: HeadKind) -> Self {
+        Self {
+            head: HeadChoice::Only(head),
+            ..self
+        }
+    }
+}
+
+/// What a forward pass gives. Rows are the tokens of the batch, packed: see [`Batch::scatter`] for padded arrays.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Output {
+    /// The hidden states of the last layer, `[T, N]`.
+    pub last_hidden_state: Array2<f32>,
+    /// The head's logits: `[B, labels]` of a sequence head, `[T, labels]` of a token head, `[T, 2]` (start, end) of a
+    /// question answering head, `None` without a head.
+    pub logits: Option<Array2<f32>>,
+}
+
+/// A DeBERTa encoder and its head.
+///
+/// ```no_run
+/// use deberta_core::{Batch, LoadOptions, Model};
+/// let model = Model::load("models/sentiment", LoadOptions::default())?;
+/// let output = model.forward(&Batch::packed([(vec![1, 5365, 964, 2], vec![])])?)?;
+/// println!("{:?}", output.logits);
+/// # Ok::<(), deberta_core::Error>(())
+/// ```
+pub struct Model {
+    config: Config,
+    kind: HeadKind,
+    backend: Cpu,
+    encoder: Encoder<Cpu>,
+    head: Head<Cpu>,
+    pool: Option<rayon::ThreadPool>,
+    unused: Vec<String>,
+}
+
+impl Model {
+    /// Loads a directory in Hugging Face layout: `config.json` and safetensors weights.
+    ///
+    /// The weights are read once into the form in which they are used, and the position tables are projected; only
+    /// the embedding tables stay memory-mapped. The files must not change while the model is in use.
+    ///
+    /// # Errors
+    /// [`Error`] says which file, key or tensor is missing, misshapen, corrupt or not supported.
+    pub fn load(folder: impl AsRef<Path>, options: LoadOptions) -> Result<Self, Error> {
+        let folder = folder.as_ref();
+        let config = Config::from_file(folder.join("config.json"))?;
+        let kind = options.head.resolve(&config);
+        let backend = Cpu::new()?;
+        let pool = options.threads.map(pool).transpose()?;
+        let load = || {
+            let checkpoint = Checkpoint::open(folder)?;
+            let layout = Layout::new(&config, kind);
+            let unused = checkpoint.verify(&layout.tensors)?;
+            let loader = Loader {
+                backend: &backend,
+                checkpoint: &checkpoint,
+            };
+            let encoder = Encoder::load(&loader, &layout, &config)?;
+            let head = Head::load(&loader, &layout.head, &config)?;
+            Ok::<_, Error>((encoder, head, unused))
+        };
+        let (encoder, head, unused) = match &pool {
+            Some(pool) => pool.install(load)?,
+            None => load()?,
+        };
+        Ok(Self {
+            config,
+            kind,
+            backend,
+            encoder,
+            head,
+            pool,
+            unused,
+        })
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The head.
+    pub fn head(&self) -> HeadKind {
+        self.kind
+    }
+
+    /// Rows of the word table: every id must be below this.
+    pub fn vocabulary_rows(&self) -> usize {
+        self.encoder.vocabulary()
+    }
+
+    /// Tensors in the files that the model does not use.
+    pub fn unused_tensors(&self) -> &[String] {
+        &self.unused
+    }
+
+    /// Hidden states and logits of every sequence in the batch.
+    ///
+    /// What a sequence gives depends on that sequence alone, to the last bit: neither on the others in the batch nor
+    /// on the number of threads.
+    ///
+    /// # Errors
+    /// [`Error`] for an id, type or position outside its table, a sequence without [CLS] where the head needs one, or
+    /// a table row that holds NaN or an infinity.
+    pub fn forward(&self, batch: &Batch) -> Result<Output, Error> {
+        if self.head.needs_cls() {
+            head::first_tokens(batch)?;
+        }
+        let run = || {
+            let hidden = self.encoder.forward(&self.backend, batch)?;
+            let logits = self.head.forward(&self.backend, &hidden, batch)?;
+            Ok(Output {
+                last_hidden_state: self.backend.read(hidden)?,
+                logits: logits.map(|logits| self.backend.read(logits)).transpose()?,
+            })
+        };
+        match &self.pool {
+            Some(pool) => pool.install(run),
+            None => run(),
+        }
+    }
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Model")
+            .field("config", &self.config)
+            .field("head", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A pool of its own for a model.
+fn pool(threads: usize) -> Result<rayon::ThreadPool, Error> {
+    if threads == 0 {
+        let (expected, found) = ("at least 1".into(), "0".into());
+        return Err(Error::Argument {
+            name: "threads",
+            expected,
+            found,
+        });
+    }
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(|index| format!("deberta-{index}"))
+        .build()
+        .map_err(|error| Error::Threads {
+            threads,
+            reason: error.to_string(),
+        })
+}
