@@ -1,6 +1,8 @@
 //! SentencePiece models against what the C++ library (0.2.3) recorded for them.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use deberta_tests::asset;
 use serde::Deserialize;
@@ -95,6 +97,101 @@ fn agrees_with_the_reference_library_on_every_recorded_text() {
                 model.decode(&ids).unwrap(),
                 expected.decoded,
                 "{name}: {text:?}"
+            );
+        }
+    }
+}
+
+/// The map inside a model, code point by code point: `expected/normalizer` lists those that change.
+fn check_every_code_point(expectations: &str, model: &str) {
+    let (Some(file), Some(model)) = (asset(expectations), load(model)) else {
+        return;
+    };
+    let mut changed: HashMap<u32, String> = HashMap::new();
+    for line in std::fs::read_to_string(&file).unwrap().lines() {
+        let (from, to) = line.split_once('\t').unwrap();
+        let code_point = |hex: &str| u32::from_str_radix(hex, 16).unwrap();
+        let to = to
+            .split_whitespace()
+            .map(|hex| char::from_u32(code_point(hex)).unwrap());
+        changed.insert(code_point(from), to.collect());
+    }
+    assert!(
+        changed.len() > 4000,
+        "{} lists only {}",
+        file.display(),
+        changed.len()
+    );
+    for character in '\0'..=char::MAX {
+        // Between two digits, so that no space is at an end and nothing composes with a neighbour.
+        let mut expected = String::from("\u{2581}0");
+        let to = changed
+            .get(&u32::from(character))
+            .cloned()
+            .unwrap_or(character.into());
+        for part in to.chars() {
+            // Runs of spaces collapse.
+            match part {
+                ' ' if expected.ends_with('\u{2581}') => {}
+                ' ' => expected.push('\u{2581}'),
+                other => expected.push(other),
+            }
+        }
+        expected.push('0');
+        let text = format!("0{character}0");
+        assert_eq!(
+            model.normalize(&text),
+            expected,
+            "U+{:04X}",
+            u32::from(character)
+        );
+    }
+}
+
+#[test]
+fn every_code_point_is_normalised_as_the_reference_does() {
+    for (expectations, model) in [
+        (
+            "deberta-v3_model_charsmap",
+            "tokenizers/deberta-v3/spm.model",
+        ),
+        ("nfkc", "tokenizers/generated/char_nfkc.model"),
+        ("nfkc_cf", "tokenizers/generated/uni_nfkc_cf.model"),
+        ("nmt_nfkc", "tokenizers/generated/bpe_nmt_nfkc.model"),
+        ("nmt_nfkc_cf", "tokenizers/generated/uni_nmt_nfkc_cf.model"),
+    ] {
+        check_every_code_point(&format!("expected/normalizer/{expectations}.tsv"), model);
+    }
+}
+
+#[test]
+fn a_megabyte_without_a_space_takes_well_under_a_second() {
+    let mut random = 0x2545_F491_4F6C_DD1D_u64;
+    let mut letter = || {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        char::from(b'a' + (random % 26) as u8)
+    };
+    let texts = [
+        ("one letter", "a".repeat(1_000_000)),
+        ("random letters", (0..1_000_000).map(|_| letter()).collect()),
+        ("exclamation marks", "!".repeat(1_000_000)),
+        ("emoji", "😀".repeat(250_000)),
+        ("spaces", " ".repeat(1_000_000)),
+        ("Chinese", "人".repeat(333_333)),
+    ];
+    for model in files_in("expected/sentencepiece-cpp", "jsonl") {
+        let name = model.file_stem().unwrap().to_string_lossy().into_owned();
+        let model = load(&model_of(&name)).unwrap();
+        for (what, text) in &texts {
+            let start = Instant::now();
+            let tokens = model.encode_tokens(text);
+            let elapsed = start.elapsed();
+            println!("{name}: {what}: {} tokens in {elapsed:?}", tokens.len());
+            assert!(
+                elapsed < Duration::from_secs(1),
+                "{name}: {what} took {elapsed:?}"
             );
         }
     }

@@ -4,6 +4,8 @@ mod bpe;
 mod decode;
 mod encode;
 mod split;
+#[cfg(test)]
+mod tests;
 mod vocabulary;
 
 use std::path::Path;
