@@ -68,6 +68,33 @@ pub enum TokenizerError {
         file: String,
     },
 
+    /// A component of a `tokenizer.json` or of a file beside it is not as it should be.
+    #[error("{file}: invalid {component}: {problem}")]
+    InvalidComponent {
+        /// Which component, for example `normalizer.normalizers[1]`.
+        component: String,
+        /// What was expected, and what stands there.
+        problem: String,
+        /// The file, or the kind of file where it came as bytes.
+        file: String,
+    },
+
+    /// A directory without a vocabulary.
+    #[error("{}: expected tokenizer.json, spm.model or spiece.model, found none of them", path.display())]
+    NoVocabulary {
+        /// The directory.
+        path: PathBuf,
+    },
+
+    /// A text of 4 GiB or more.
+    #[error("the text has {length} bytes, more than the {max} that can be encoded at once")]
+    TextTooLong {
+        /// Its length in bytes.
+        length: usize,
+        /// The greatest length.
+        max: usize,
+    },
+
     /// Options of a call contradict one another or cannot be met.
     #[error("invalid option `{option}`: {problem}")]
     InvalidOptions {

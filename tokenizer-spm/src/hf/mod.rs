@@ -1,1 +1,52 @@
 //! Tokenizers from Hugging Face `tokenizer.json` files.
+//!
+//! A `tokenizer.json` lists the steps from text to ids, and [`HfTokenizer`] follows it:
+//!
+//! 1. `added_tokens` are cut out of the text,
+//! 2. the `normalizer` rewrites what lies between them, each character staying aligned with the original,
+//! 3. the `pre_tokenizer` cuts it into words,
+//! 4. the Unigram `model` cuts each word into the pieces with the greatest total score,
+//! 5. the text is cut to length if the caller wishes so,
+//! 6. the `post_processor` puts special tokens around it,
+//! 7. it is padded if the caller wishes so.
+//!
+//! Ids and offsets are those of Hugging Face's `tokenizers` 0.22. Components that have nothing to do with
+//! Unigram models are refused by name. Sections `truncation` and `padding` of a file are read but not
+//! applied: see [`HfTokenizer::truncation`].
+//!
+//! ## Differences from the reference
+//!
+//! * An id without a token is an error when decoding, not skipped.
+//! * Two equal pieces in a vocabulary are an error.
+//! * Where the reference panics (a stride longer than the window, options that leave no room), this is an
+//!   error.
+
+mod added_tokens;
+mod assemble;
+mod decoders;
+mod encoding;
+mod model;
+mod normal_forms;
+mod normalized;
+mod normalizers;
+mod options;
+mod pattern;
+mod pre_tokenizers;
+mod schema;
+mod splits;
+mod template;
+mod tokenizer;
+mod truncation;
+mod unicode9;
+
+pub use added_tokens::AddedToken;
+pub use encoding::Encoding;
+pub use options::{EncodeOptions, Input, PadTo, Padding, Side, Truncation, TruncationStrategy};
+pub use tokenizer::HfTokenizer;
+
+pub(crate) use added_tokens::{AddedTokens, Matcher};
+pub(crate) use assemble::{PadToken, assemble, pad};
+pub(crate) use normalized::Normalized;
+pub(crate) use template::Template;
+pub(crate) use tokenizer::check_length;
+pub(crate) use unicode9::is_punctuation;

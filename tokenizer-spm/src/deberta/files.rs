@@ -1,0 +1,305 @@
+//! The small JSON files beside a vocabulary: `tokenizer_config.json`, `special_tokens_map.json` and
+//! `added_tokens.json`.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use crate::TokenizerError;
+use crate::hf::{AddedToken, Side};
+
+type Object = Map<String, Value>;
+
+/// The special tokens by their roles.
+#[derive(Debug, Clone)]
+pub(super) struct SpecialTokens {
+    pub(super) cls: Role,
+    pub(super) sep: Role,
+    pub(super) pad: Role,
+    pub(super) unk: Role,
+    pub(super) mask: Role,
+    /// What other tokens the files declare special.
+    pub(super) others: Vec<AddedToken>,
+}
+
+/// The token that plays a role.
+#[derive(Debug, Clone)]
+pub(super) struct Role {
+    /// `None` where a file says that nothing plays it.
+    pub(super) token: Option<AddedToken>,
+    /// Whether a file names the token; otherwise it is DeBERTa's default.
+    pub(super) is_declared: bool,
+}
+
+impl SpecialTokens {
+    /// All tokens, in the order in which Hugging Face adds them to a vocabulary.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&AddedToken, bool)> {
+        [&self.unk, &self.sep, &self.pad, &self.cls, &self.mask]
+            .into_iter()
+            .filter_map(|role| Some((role.token.as_ref()?, role.is_declared)))
+            .chain(self.others.iter().map(|token| (token, true)))
+    }
+}
+
+/// What the files say.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) special: SpecialTokens,
+    /// Tokens with their ids, in the order of these.
+    pub(super) added: Vec<(u32, AddedToken)>,
+    pub(super) lower_case: bool,
+    pub(super) split_by_punct: bool,
+    pub(super) max_length: Option<usize>,
+    pub(super) truncation_side: Side,
+    pub(super) padding_side: Side,
+}
+
+impl Settings {
+    /// What holds where there are no files.
+    pub(super) fn default() -> Self {
+        let role = |content: &str| Role {
+            token: Some(AddedToken::special(content)),
+            is_declared: false,
+        };
+        Self {
+            special: SpecialTokens {
+                cls: role("[CLS]"),
+                sep: role("[SEP]"),
+                pad: role("[PAD]"),
+                unk: role("[UNK]"),
+                mask: role("[MASK]"),
+                others: Vec::new(),
+            },
+            added: Vec::new(),
+            lower_case: false,
+            split_by_punct: false,
+            max_length: None,
+            truncation_side: Side::Right,
+            padding_side: Side::Right,
+        }
+    }
+
+    /// Reads those of the files that there are.
+    pub(super) fn read(directory: &Path) -> Result<Self, TokenizerError> {
+        let mut settings = Self::default();
+        let config = File::open(directory, "tokenizer_config.json")?;
+        if let Some(config) = &config {
+            settings.configure(config)?;
+        }
+        // A list of all added tokens, with their flags, makes the two older files redundant.
+        if settings.added.is_empty() {
+            if let Some(map) = File::open(directory, "special_tokens_map.json")? {
+                settings.name_special_tokens(&map)?;
+            }
+            if let Some(tokens) = File::open(directory, "added_tokens.json")? {
+                settings.add_tokens(&tokens)?;
+            }
+        }
+        Ok(settings)
+    }
+
+    fn configure(&mut self, file: &File) -> Result<(), TokenizerError> {
+        self.name_special_tokens(file)?;
+        self.lower_case = file.flag("do_lower_case")?;
+        self.split_by_punct = file.flag("split_by_punct")?;
+        self.max_length = file.length("model_max_length")?;
+        self.truncation_side = file.side("truncation_side")?;
+        self.padding_side = file.side("padding_side")?;
+        match file.content.get("added_tokens_decoder") {
+            None | Some(Value::Null) => {}
+            Some(Value::Object(tokens)) => {
+                for (key, token) in tokens {
+                    let at = format!("added_tokens_decoder[{key:?}]");
+                    let id = key
+                        .parse()
+                        .map_err(|_| file.invalid(&at, "the key is no id"))?;
+                    self.added.push((id, file.added_token(&at, token, false)?));
+                }
+                self.added.sort_by_key(|(id, _)| *id);
+            }
+            Some(_) => return Err(file.invalid("added_tokens_decoder", "expected an object")),
+        }
+        Ok(())
+    }
+
+    fn name_special_tokens(&mut self, file: &File) -> Result<(), TokenizerError> {
+        let special = &mut self.special;
+        for (key, role) in [
+            ("cls_token", &mut special.cls),
+            ("sep_token", &mut special.sep),
+            ("pad_token", &mut special.pad),
+            ("unk_token", &mut special.unk),
+            ("mask_token", &mut special.mask),
+        ] {
+            let Some(value) = file.content.get(key) else {
+                continue;
+            };
+            let token = match value {
+                Value::Null => None,
+                value => Some(file.added_token(key, value, true)?),
+            };
+            *role = Role {
+                token,
+                is_declared: true,
+            };
+        }
+        for key in ["bos_token", "eos_token"] {
+            if let Some(value) = file.content.get(key).filter(|value| !value.is_null()) {
+                self.declare(file.added_token(key, value, true)?);
+            }
+        }
+        match file.content.get("additional_special_tokens") {
+            None | Some(Value::Null) => {}
+            Some(Value::Array(tokens)) => {
+                for (index, token) in tokens.iter().enumerate() {
+                    let at = format!("additional_special_tokens[{index}]");
+                    self.declare(file.added_token(&at, token, true)?);
+                }
+            }
+            Some(_) => return Err(file.invalid("additional_special_tokens", "expected a list")),
+        }
+        Ok(())
+    }
+
+    fn declare(&mut self, token: AddedToken) {
+        if !self
+            .special
+            .all()
+            .any(|(known, _)| known.content == token.content)
+        {
+            self.special.others.push(token);
+        }
+    }
+
+    /// `added_tokens.json` gives ids and no flags.
+    fn add_tokens(&mut self, file: &File) -> Result<(), TokenizerError> {
+        for (content, id) in &file.content {
+            let id = id.as_u64().and_then(|id| u32::try_from(id).ok());
+            let id = id.ok_or_else(|| file.invalid(&format!("{content:?}"), "expected an id"))?;
+            let special = self
+                .special
+                .all()
+                .find(|(token, _)| token.content == *content);
+            let token = match special {
+                Some((token, _)) => token.clone(),
+                None => AddedToken {
+                    normalized: true,
+                    special: false,
+                    ..AddedToken::special(content)
+                },
+            };
+            self.added.push((id, token));
+        }
+        self.added.sort_by_key(|(id, _)| *id);
+        Ok(())
+    }
+}
+
+/// One of the files.
+struct File {
+    /// Its path, for errors.
+    name: String,
+    content: Object,
+}
+
+impl File {
+    /// `None` where there is no such file.
+    fn open(directory: &Path, name: &str) -> Result<Option<Self>, TokenizerError> {
+        let path = directory.join(name);
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(TokenizerError::Io { path, source }),
+        };
+        let content = serde_json::from_slice(&bytes)
+            .map_err(|error| TokenizerError::from(error).in_file(&path))?;
+        Ok(Some(Self {
+            name: path.display().to_string(),
+            content,
+        }))
+    }
+
+    fn invalid(&self, component: &str, problem: &str) -> TokenizerError {
+        TokenizerError::InvalidComponent {
+            component: component.to_owned(),
+            problem: problem.to_owned(),
+            file: self.name.clone(),
+        }
+    }
+
+    /// `false` where it is absent.
+    fn flag(&self, key: &str) -> Result<bool, TokenizerError> {
+        match self.content.get(key) {
+            None | Some(Value::Null) => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(other) => {
+                Err(self.invalid(key, &format!("expected true or false, found {other}")))
+            }
+        }
+    }
+
+    fn side(&self, key: &str) -> Result<Side, TokenizerError> {
+        match self.content.get(key).map(|value| (value, value.as_str())) {
+            None | Some((Value::Null, _)) | Some((_, Some("right"))) => Ok(Side::Right),
+            Some((_, Some("left"))) => Ok(Side::Left),
+            Some((other, _)) => Err(self.invalid(
+                key,
+                &format!("expected \"left\" or \"right\", found {other}"),
+            )),
+        }
+    }
+
+    /// A number of tokens. Hugging Face writes 10^30 for "no limit", so what is beyond any text is none.
+    fn length(&self, key: &str) -> Result<Option<usize>, TokenizerError> {
+        let Some(value) = self.content.get(key).filter(|value| !value.is_null()) else {
+            return Ok(None);
+        };
+        match value.as_f64() {
+            Some(number) if number >= 1e15 => Ok(None),
+            Some(number) if number >= 1.0 && number.fract() == 0.0 => Ok(Some(number as usize)),
+            _ => Err(self.invalid(key, &format!("expected a number of tokens, found {value}"))),
+        }
+    }
+
+    /// A token, as its content alone or with flags.
+    fn added_token(
+        &self,
+        at: &str,
+        value: &Value,
+        special: bool,
+    ) -> Result<AddedToken, TokenizerError> {
+        let object = match value {
+            Value::String(content) => {
+                return Ok(AddedToken {
+                    special,
+                    normalized: !special,
+                    ..AddedToken::special(content)
+                });
+            }
+            Value::Object(object) => object,
+            other => {
+                return Err(self.invalid(at, &format!("expected a token, found {other}")));
+            }
+        };
+        let Some(content) = object.get("content").and_then(Value::as_str) else {
+            return Err(self.invalid(at, "expected a string `content`"));
+        };
+        let flag = |key: &str, default: bool| match object.get(key) {
+            None | Some(Value::Null) => Ok(default),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(other) => Err(self.invalid(
+                at,
+                &format!("`{key}`: expected true or false, found {other}"),
+            )),
+        };
+        let special = special || flag("special", false)?;
+        Ok(AddedToken {
+            content: content.to_owned(),
+            single_word: flag("single_word", false)?,
+            lstrip: flag("lstrip", false)?,
+            rstrip: flag("rstrip", false)?,
+            normalized: flag("normalized", !special)?,
+            special,
+        })
+    }
+}

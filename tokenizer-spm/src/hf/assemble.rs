@@ -1,0 +1,196 @@
+//! From encoded texts to an [`Encoding`]: truncation, special tokens, padding.
+
+use std::ops::Range;
+
+use super::encoding::Encoding;
+use super::options::{EncodeOptions, PadTo, Padding, Side};
+use super::template::{Piece, Template};
+use super::truncation;
+use crate::TokenizerError;
+
+/// More tokens than this in the windows of one input are an error, not a machine without memory.
+const MAX_WINDOW_TOKENS: usize = 1 << 24;
+
+/// The token that fills up.
+#[derive(Debug, Clone)]
+pub(crate) struct PadToken {
+    pub(crate) id: u32,
+    pub(crate) content: String,
+}
+
+/// For each piece of a template that is a text, in order, the range of its tokens. Shared beginnings
+/// are what makes many windows of a pair cheap to list.
+type Choice = Vec<Range<usize>>;
+
+/// Puts one or two encoded texts into the template, after cutting them to length.
+pub(crate) fn assemble(
+    texts: &[Encoding],
+    template: &Template,
+    options: &EncodeOptions,
+) -> Result<Encoding, TokenizerError> {
+    let is_pair = texts.len() > 1;
+    let pieces = template.pieces(is_pair);
+    let added = if options.add_special_tokens {
+        template.added(is_pair)
+    } else {
+        0
+    };
+    let lengths: Vec<usize> = texts.iter().map(Encoding::len).collect();
+    let mut windows = match &options.truncation {
+        Some(truncation) => truncation::windows(&lengths, added, truncation)?,
+        None => lengths.iter().map(|&length| vec![0..length; 1]).collect(),
+    };
+    if !options.overflowing {
+        windows.iter_mut().for_each(|windows| windows.truncate(1));
+    }
+
+    let sequences: Vec<usize> = pieces
+        .iter()
+        .filter_map(|piece| match piece {
+            Piece::Text { sequence, .. } => Some(usize::from(*sequence).min(texts.len() - 1)),
+            Piece::Special { .. } => None,
+        })
+        .collect();
+    check_window_tokens(&sequences, &windows, added)?;
+
+    // The main choice, and after it the others in the reference's order: piece by piece, what overflowed
+    // so far goes with every window of the next text, then the main one with every overflowing window.
+    let mut main: Choice = Vec::new();
+    let mut others: Vec<Choice> = Vec::new();
+    for &sequence in &sequences {
+        let Some((first, rest)) = windows[sequence].split_first() else {
+            continue;
+        };
+        let with = |choice: &Choice, range: &Range<usize>| {
+            let mut choice = choice.clone();
+            choice.push(range.clone());
+            choice
+        };
+        let mut next = Vec::new();
+        for other in &others {
+            next.extend(windows[sequence].iter().map(|range| with(other, range)));
+        }
+        next.extend(rest.iter().map(|range| with(&main, range)));
+        main.push(first.clone());
+        others = next;
+    }
+
+    let total: usize = lengths.iter().sum();
+    let build = |choice: &Choice| {
+        let mut encoding =
+            Encoding::with_capacity(added + choice.iter().map(Range::len).sum::<usize>());
+        let mut ranges = choice.iter().zip(&sequences);
+        for piece in pieces {
+            match piece {
+                Piece::Text { type_id, .. } => {
+                    if let Some((range, &sequence)) = ranges.next() {
+                        // The reference gives windows that were cut off the number of the text.
+                        let is_first = windows[sequence].first() == Some(range);
+                        let type_id = if is_first { *type_id } else { sequence as u32 };
+                        encoding.append(&texts[sequence], range.clone(), Some(type_id));
+                    }
+                }
+                Piece::Special { tokens, type_id } if options.add_special_tokens => {
+                    for (id, token) in tokens {
+                        encoding.push_special(*id, token, *type_id, 1);
+                    }
+                }
+                Piece::Special { .. } => {}
+            }
+        }
+        let kept = encoding
+            .special_tokens_mask
+            .iter()
+            .filter(|&&special| special == 0)
+            .count();
+        encoding.dropped = total.saturating_sub(kept);
+        encoding
+    };
+    let mut encoding = build(&main);
+    encoding.overflowing = others.iter().map(build).collect();
+    Ok(encoding)
+}
+
+/// Refuses inputs whose windows would not fit into memory.
+fn check_window_tokens(
+    sequences: &[usize],
+    windows: &[truncation::Windows],
+    added: usize,
+) -> Result<(), TokenizerError> {
+    // All combinations, each as long as its longest windows.
+    let mut combinations = 1_usize;
+    let mut longest = added;
+    for &sequence in sequences {
+        combinations = combinations.saturating_mul(windows[sequence].len());
+        longest += windows[sequence].iter().map(Range::len).max().unwrap_or(0);
+    }
+    // A single window may be as long as it likes: there the text itself is as long.
+    if combinations > 2 && combinations.saturating_mul(longest) > MAX_WINDOW_TOKENS {
+        return Err(TokenizerError::InvalidOptions {
+            option: "truncation",
+            problem: format!(
+                "{combinations} windows of up to {longest} tokens are more than {MAX_WINDOW_TOKENS} \
+                 tokens; use a longer window, a shorter stride, or no overflowing windows"
+            ),
+        });
+    }
+    Ok(())
+}
+
+/// Pads the encodings of a batch, overflowing windows included, to a common length.
+pub(crate) fn pad(
+    encodings: &mut [Encoding],
+    options: &Padding,
+    token: &PadToken,
+) -> Result<(), TokenizerError> {
+    let mut length = match options.to {
+        PadTo::Fixed(length) => length,
+        PadTo::Longest => encodings.iter().map(Encoding::len).max().unwrap_or(0),
+    };
+    if let Some(multiple) = options.multiple_of {
+        length = match length.checked_next_multiple_of(multiple) {
+            Some(length) if length <= MAX_WINDOW_TOKENS => length,
+            _ => {
+                return Err(TokenizerError::InvalidOptions {
+                    option: "padding.multiple_of",
+                    problem: format!("cannot round {length} up to a multiple of {multiple}"),
+                });
+            }
+        };
+    }
+    if length > MAX_WINDOW_TOKENS && matches!(options.to, PadTo::Fixed(_)) {
+        return Err(TokenizerError::InvalidOptions {
+            option: "padding.to",
+            problem: format!("{length} tokens are more than {MAX_WINDOW_TOKENS}"),
+        });
+    }
+    encodings
+        .iter_mut()
+        .for_each(|encoding| pad_one(encoding, length, options.side, token));
+    Ok(())
+}
+
+fn pad_one(encoding: &mut Encoding, length: usize, side: Side, token: &PadToken) {
+    for window in &mut encoding.overflowing {
+        pad_one(window, length, side, token);
+    }
+    let Some(missing) = length
+        .checked_sub(encoding.len())
+        .filter(|&missing| missing > 0)
+    else {
+        return;
+    };
+    let mut padding = Encoding::with_capacity(length);
+    for _ in 0..missing {
+        padding.push_special(token.id, &token.content, 0, 0);
+    }
+    match side {
+        Side::Right => encoding.append(&padding, 0..missing, None),
+        Side::Left => {
+            padding.append(encoding, 0..encoding.len(), None);
+            padding.dropped = encoding.dropped;
+            padding.overflowing = std::mem::take(&mut encoding.overflowing);
+            *encoding = padding;
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The `normalizer` of a `tokenizer.json`.
+
+use unicode_segmentation::UnicodeSegmentation;
+
+use super::normal_forms::NormalForm;
+use super::normalized::{Edit, Normalized};
+use super::pattern::Pattern;
+use super::unicode9;
+use crate::charsmap::CharsMap;
+
+/// One step of normalisation, or several.
+#[derive(Debug, Clone)]
+pub(crate) enum Normalizer {
+    Sequence(Vec<Normalizer>),
+    /// SentencePiece's compiled replacement table.
+    Precompiled(Box<CharsMap>),
+    Strip {
+        left: bool,
+        right: bool,
+    },
+    Replace {
+        pattern: Pattern,
+        content: String,
+    },
+    NormalForm(NormalForm),
+    Lowercase,
+    Prepend(String),
+    /// Control characters out, exotic white space to spaces.
+    Nmt,
+    StripAccents,
+}
+
+impl Normalizer {
+    /// Normalises in place.
+    pub(crate) fn apply(&self, text: &mut Normalized) {
+        match self {
+            Normalizer::Sequence(steps) => steps.iter().for_each(|step| step.apply(text)),
+            Normalizer::Precompiled(map) => precompiled(map, text),
+            Normalizer::Strip { left, right } => text.strip(*left, *right),
+            Normalizer::Replace { pattern, content } => {
+                let matches: Vec<_> = pattern.find(text.text()).collect();
+                text.replace(matches, content);
+            }
+            Normalizer::NormalForm(form) => {
+                if !form.is_obvious(text.text()) {
+                    let edits = form.edits(text.text());
+                    text.rewrite(edits);
+                }
+            }
+            Normalizer::Lowercase => lowercase(text),
+            Normalizer::Prepend(content) => text.prepend(content),
+            Normalizer::Nmt => nmt(text),
+            Normalizer::StripAccents => {
+                text.retain(|character| !unicode9::is_combining_mark(character));
+            }
+        }
+    }
+}
+
+/// Applies SentencePiece's table the way Hugging Face does, which is not SentencePiece's way: a
+/// grapheme of less than six bytes is replaced as a whole by what the *shortest* key that it begins
+/// with maps to; otherwise its characters are looked up one by one, again by shortest key.
+fn precompiled(map: &CharsMap, text: &mut Normalized) {
+    let mut edits: Vec<Edit> = Vec::with_capacity(text.text().len());
+    let mut changed = false;
+    for grapheme in text.text().graphemes(true) {
+        if grapheme.len() < 6
+            && let Some(replacement) = shortest(map, grapheme)
+        {
+            changed = true;
+            substitute(&mut edits, grapheme.chars().count(), replacement);
+            continue;
+        }
+        let mut bytes = [0; 4];
+        for character in grapheme.chars() {
+            match shortest(map, character.encode_utf8(&mut bytes)) {
+                Some(replacement) => {
+                    changed = true;
+                    substitute(&mut edits, 1, replacement);
+                }
+                None => edits.push(Edit::replace(character)),
+            }
+        }
+    }
+    if changed {
+        text.rewrite(edits);
+    }
+}
+
+/// The replacement of the shortest key that `text` begins with.
+fn shortest<'a>(map: &'a CharsMap, text: &'a str) -> Option<&'a str> {
+    map.prefixes(text.as_bytes())
+        .next()
+        .map(|(_, replacement)| replacement)
+}
+
+/// Puts `replacement` in the place of `replaced` characters. Each new character takes one old one; a
+/// surplus of new ones is inserted at the end, a surplus of old ones goes to the last edit. That may be
+/// an earlier edit, and where there is none at all the surplus is lost: the reference then shifts the
+/// alignment of what follows, and so do we.
+fn substitute(edits: &mut Vec<Edit>, replaced: usize, replacement: &str) {
+    let mut count = 0;
+    for character in replacement.chars() {
+        let takes = u32::from(count < replaced);
+        edits.push(Edit { character, takes });
+        count += 1;
+    }
+    if let Some(last) = edits.last_mut()
+        && count < replaced
+    {
+        last.takes += (replaced - count) as u32;
+    }
+}
+
+fn lowercase(text: &mut Normalized) {
+    let edits: Vec<Edit> = text
+        .text()
+        .chars()
+        .flat_map(|character| {
+            let lower = character.to_lowercase();
+            lower.enumerate().map(|(index, character)| Edit {
+                character,
+                takes: u32::from(index == 0),
+            })
+        })
+        .collect();
+    text.rewrite(edits);
+}
+
+fn nmt(text: &mut Normalized) {
+    text.retain(|character| {
+        !matches!(
+            character,
+            '\u{1}'..='\u{8}' | '\u{B}' | '\u{E}'..='\u{1F}' | '\u{7F}' | '\u{8F}' | '\u{9F}'
+        )
+    });
+    let edits: Vec<Edit> = text
+        .text()
+        .chars()
+        .map(|character| match character {
+            '\t'
+            | '\n'
+            | '\u{C}'
+            | '\r'
+            | '\u{1680}'
+            | '\u{200B}'..='\u{200F}'
+            | '\u{2028}'
+            | '\u{2029}'
+            | '\u{2581}'
+            | '\u{FEFF}'
+            | '\u{FFFD}' => Edit::replace(' '),
+            _ => Edit::replace(character),
+        })
+        .collect();
+    text.rewrite(edits);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn apply(normalizer: Normalizer, text: &str) -> (String, Vec<(u32, u32)>) {
+        let mut normalized = Normalized::new(text, 0);
+        normalizer.apply(&mut normalized);
+        let spans = normalized
+            .text()
+            .char_indices()
+            .map(|(at, _)| (normalized.origins()[at].start, normalized.origins()[at].end))
+            .collect();
+        (normalized.text().to_owned(), spans)
+    }
+
+    #[test]
+    fn lowercase_may_grow() {
+        let (text, spans) = apply(Normalizer::Lowercase, "Aİ");
+        assert_eq!(text, "ai\u{307}");
+        assert_eq!(spans, [(0, 1), (1, 3), (1, 3)]);
+    }
+
+    #[test]
+    fn accents_go() {
+        let (text, spans) = apply(
+            Normalizer::Sequence(vec![
+                Normalizer::NormalForm(NormalForm::Nfkd),
+                Normalizer::StripAccents,
+            ]),
+            "ậ…",
+        );
+        assert_eq!(text, "a...");
+        assert_eq!(spans, [(0, 3), (3, 6), (3, 6), (3, 6)]);
+    }
+
+    #[test]
+    fn nmt_cleans() {
+        let (text, spans) = apply(Normalizer::Nmt, "\u{1}a\tb\u{200b}");
+        assert_eq!(text, "a b ");
+        assert_eq!(spans, [(1, 2), (2, 3), (3, 4), (4, 7)]);
+    }
+
+    #[test]
+    fn a_surplus_of_old_characters_goes_to_the_last_edit() {
+        let mut edits = vec![];
+        substitute(&mut edits, 1, "");
+        assert_eq!(edits, []);
+        substitute(&mut edits, 1, "abc");
+        assert_eq!(
+            edits,
+            [Edit::replace('a'), Edit::insert('b'), Edit::insert('c')]
+        );
+        substitute(&mut edits, 2, "");
+        assert_eq!(
+            edits[2],
+            Edit {
+                character: 'c',
+                takes: 2
+            }
+        );
+        substitute(&mut edits, 3, "d");
+        assert_eq!(
+            edits[3],
+            Edit {
+                character: 'd',
+                takes: 3
+            }
+        );
+    }
+}

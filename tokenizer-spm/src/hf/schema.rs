@@ -1,0 +1,544 @@
+//! Reading a `tokenizer.json`: every component that the file lists becomes one of ours, or an error
+//! that names it.
+
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+
+use super::added_tokens::AddedToken;
+use super::decoders::Decoder;
+use super::normal_forms::NormalForm;
+use super::normalizers::Normalizer;
+use super::options::{PadTo, Padding, Side, Truncation, TruncationStrategy};
+use super::pattern::Pattern;
+use super::pre_tokenizers::{Metaspace, PreTokenizer, PrependScheme};
+use super::splits::SplitBehavior;
+use super::template::{Piece, Template};
+use crate::TokenizerError;
+use crate::charsmap::CharsMap;
+
+/// The file as it is written.
+#[derive(Debug, Deserialize)]
+pub(crate) struct TokenizerFile {
+    version: Option<String>,
+    truncation: Option<Value>,
+    padding: Option<Value>,
+    #[serde(default)]
+    pub(crate) added_tokens: Vec<AddedTokenEntry>,
+    normalizer: Option<Value>,
+    pre_tokenizer: Option<Value>,
+    post_processor: Option<Value>,
+    decoder: Option<Value>,
+    pub(crate) model: ModelEntry,
+}
+
+/// An added token; the id that the file gives it is decided by the vocabulary all the same.
+#[derive(Debug, Deserialize)]
+pub(crate) struct AddedTokenEntry {
+    #[serde(rename = "id")]
+    _id: u32,
+    #[serde(flatten)]
+    pub(crate) token: AddedToken,
+}
+
+/// The model, so far as a Unigram model goes.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ModelEntry {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    pub(crate) unk_id: Option<usize>,
+    pub(crate) vocab: Vocabulary,
+    #[serde(default)]
+    pub(crate) byte_fallback: bool,
+}
+
+/// A vocabulary with scores, or that of another kind of model.
+#[derive(Debug)]
+pub(crate) enum Vocabulary {
+    Scored(Vec<(String, f64)>),
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Vocabulary {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Vocabulary;
+            fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                out.write_str("a list of pieces with their scores")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vocabulary, A::Error> {
+                let mut pieces = Vec::new();
+                while let Some(piece) = list.next_element()? {
+                    pieces.push(piece);
+                }
+                Ok(Vocabulary::Scored(pieces))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vocabulary, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Vocabulary::Other)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+/// What the components become.
+pub(crate) struct Components {
+    pub(crate) normalizer: Option<Normalizer>,
+    pub(crate) pre_tokenizer: Option<PreTokenizer>,
+    pub(crate) template: Option<Template>,
+    pub(crate) decoder: Option<Decoder>,
+    pub(crate) truncation: Option<Truncation>,
+    pub(crate) padding: Option<Padding>,
+}
+
+impl TokenizerFile {
+    /// Turns the components into ours. `file` names the file in errors.
+    pub(crate) fn components(&self, file: &str) -> Result<Components, TokenizerError> {
+        let reader = Reader { file };
+        if let Some(version) = self.version.as_deref().filter(|&version| version != "1.0") {
+            return Err(reader.unsupported("version", version));
+        }
+        match self.model.kind.as_deref() {
+            Some("Unigram") => {}
+            // Files of old versions do not name the type; then the vocabulary tells.
+            None if matches!(self.model.vocab, Vocabulary::Scored(_)) => {}
+            kind => return Err(reader.unsupported("model.type", kind.unwrap_or("none"))),
+        }
+        Ok(Components {
+            normalizer: optional(&self.normalizer, |value| {
+                reader.normalizer("normalizer", value)
+            })?,
+            pre_tokenizer: optional(&self.pre_tokenizer, |value| {
+                reader.pre_tokenizer("pre_tokenizer", value)
+            })?,
+            template: optional(&self.post_processor, |value| {
+                reader.post_processor("post_processor", value)
+            })?,
+            decoder: optional(&self.decoder, |value| reader.decoder("decoder", value))?,
+            truncation: optional(&self.truncation, |value| reader.truncation(value))?,
+            padding: optional(&self.padding, |value| reader.padding(value))?,
+        })
+    }
+}
+
+fn optional<T>(
+    value: &Option<Value>,
+    read: impl FnOnce(&Value) -> Result<T, TokenizerError>,
+) -> Result<Option<T>, TokenizerError> {
+    value.as_ref().map(read).transpose()
+}
+
+/// Reads components; knows the file's name for the errors.
+struct Reader<'a> {
+    file: &'a str,
+}
+
+#[derive(Deserialize)]
+struct Strip {
+    strip_left: bool,
+    strip_right: bool,
+}
+
+#[derive(Deserialize)]
+enum PatternEntry {
+    String(String),
+    Regex(String),
+}
+
+#[derive(Deserialize)]
+struct Replace {
+    pattern: PatternEntry,
+    content: String,
+}
+
+#[derive(Deserialize)]
+struct MetaspaceEntry {
+    replacement: char,
+    add_prefix_space: Option<bool>,
+    prepend_scheme: Option<PrependScheme>,
+    split: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct DecoderStrip {
+    content: char,
+    start: usize,
+    stop: usize,
+}
+
+#[derive(Deserialize)]
+enum SequenceName {
+    A,
+    B,
+}
+
+#[derive(Deserialize)]
+enum PieceEntry {
+    Sequence { id: SequenceName, type_id: u32 },
+    SpecialToken { id: String, type_id: u32 },
+}
+
+#[derive(Deserialize)]
+struct SpecialEntry {
+    ids: Vec<u32>,
+    tokens: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct TemplateEntry {
+    single: Vec<PieceEntry>,
+    pair: Vec<PieceEntry>,
+    special_tokens: std::collections::HashMap<String, SpecialEntry>,
+}
+
+#[derive(Deserialize)]
+struct TruncationEntry {
+    #[serde(default)]
+    direction: Direction,
+    max_length: usize,
+    strategy: Strategy,
+    stride: usize,
+}
+
+#[derive(Deserialize, Default)]
+enum Direction {
+    Left,
+    #[default]
+    Right,
+}
+
+#[derive(Deserialize)]
+enum Strategy {
+    LongestFirst,
+    OnlyFirst,
+    OnlySecond,
+}
+
+#[derive(Deserialize)]
+struct PaddingEntry {
+    strategy: PaddingStrategy,
+    direction: Direction,
+    pad_to_multiple_of: Option<usize>,
+}
+
+#[derive(Deserialize)]
+enum PaddingStrategy {
+    BatchLongest,
+    Fixed(usize),
+}
+
+impl From<Direction> for Side {
+    fn from(direction: Direction) -> Self {
+        match direction {
+            Direction::Left => Side::Left,
+            Direction::Right => Side::Right,
+        }
+    }
+}
+
+impl Reader<'_> {
+    fn unsupported(&self, component: &str, found: &str) -> TokenizerError {
+        TokenizerError::Unsupported {
+            component: component.to_owned(),
+            found: found.to_owned(),
+            file: self.file.to_owned(),
+        }
+    }
+
+    fn malformed(&self, component: &str, problem: impl ToString) -> TokenizerError {
+        TokenizerError::InvalidComponent {
+            component: component.to_owned(),
+            problem: problem.to_string(),
+            file: self.file.to_owned(),
+        }
+    }
+
+    fn read<T: DeserializeOwned>(&self, at: &str, value: &Value) -> Result<T, TokenizerError> {
+        T::deserialize(value).map_err(|error| self.malformed(at, error))
+    }
+
+    fn kind<'v>(&self, at: &str, value: &'v Value) -> Result<&'v str, TokenizerError> {
+        let kind = value.get("type").and_then(Value::as_str);
+        kind.ok_or_else(|| self.malformed(at, "expected an object with a `type`"))
+    }
+
+    /// The members of a sequence, each read by `read`.
+    fn members<T>(
+        &self,
+        at: &str,
+        value: &Value,
+        list: &str,
+        read: impl Fn(&str, &Value) -> Result<T, TokenizerError>,
+    ) -> Result<Vec<T>, TokenizerError> {
+        let Some(members) = value.get(list).and_then(Value::as_array) else {
+            return Err(self.malformed(at, format!("expected a list `{list}`")));
+        };
+        let read_one = |(index, value)| read(&format!("{at}.{list}[{index}]"), value);
+        members.iter().enumerate().map(read_one).collect()
+    }
+
+    fn normalizer(&self, at: &str, value: &Value) -> Result<Normalizer, TokenizerError> {
+        Ok(match self.kind(at, value)? {
+            "Sequence" => {
+                Normalizer::Sequence(self.members(at, value, "normalizers", |at, value| {
+                    self.normalizer(at, value)
+                })?)
+            }
+            "Precompiled" => {
+                let Some(blob) = value.get("precompiled_charsmap").and_then(Value::as_str) else {
+                    return Err(self.malformed(at, "expected a string `precompiled_charsmap`"));
+                };
+                let blob = decode_base64(blob)
+                    .ok_or_else(|| self.malformed(at, "`precompiled_charsmap` is not base64"))?;
+                let map = CharsMap::from_bytes(&blob).map_err(|error| self.malformed(at, error))?;
+                Normalizer::Precompiled(Box::new(map))
+            }
+            "Strip" => {
+                let Strip {
+                    strip_left,
+                    strip_right,
+                } = self.read(at, value)?;
+                Normalizer::Strip {
+                    left: strip_left,
+                    right: strip_right,
+                }
+            }
+            "Replace" => {
+                let (pattern, content) = self.replace(at, value)?;
+                Normalizer::Replace { pattern, content }
+            }
+            "NFC" => Normalizer::NormalForm(NormalForm::Nfc),
+            "NFD" => Normalizer::NormalForm(NormalForm::Nfd),
+            "NFKC" => Normalizer::NormalForm(NormalForm::Nfkc),
+            "NFKD" => Normalizer::NormalForm(NormalForm::Nfkd),
+            "Lowercase" => Normalizer::Lowercase,
+            "Prepend" => match value.get("prepend").and_then(Value::as_str) {
+                Some(content) => Normalizer::Prepend(content.to_owned()),
+                None => return Err(self.malformed(at, "expected a string `prepend`")),
+            },
+            "Nmt" => Normalizer::Nmt,
+            "StripAccents" => Normalizer::StripAccents,
+            other => return Err(self.unsupported(at, other)),
+        })
+    }
+
+    fn replace(&self, at: &str, value: &Value) -> Result<(Pattern, String), TokenizerError> {
+        let Replace { pattern, content } = self.read(at, value)?;
+        let pattern = match pattern {
+            PatternEntry::String(text) => {
+                Pattern::literal(&text).map_err(|problem| self.malformed(at, problem))?
+            }
+            PatternEntry::Regex(expression) => Pattern::regex(&expression).map_err(|problem| {
+                self.unsupported(at, &format!("the expression {expression:?}: {problem}"))
+            })?,
+        };
+        Ok((pattern, content))
+    }
+
+    fn metaspace(&self, at: &str, value: &Value) -> Result<Metaspace, TokenizerError> {
+        let entry: MetaspaceEntry = self.read(at, value)?;
+        let prepend = entry.prepend_scheme.unwrap_or(PrependScheme::Always);
+        // The older flag may not contradict the newer one, whose default is "always".
+        if entry.add_prefix_space == Some(false) && prepend != PrependScheme::Never {
+            return Err(self.malformed(at, "`add_prefix_space` contradicts `prepend_scheme`"));
+        }
+        let split = entry.split.unwrap_or(true);
+        Ok(Metaspace {
+            replacement: entry.replacement,
+            prepend,
+            split,
+        })
+    }
+
+    fn pre_tokenizer(&self, at: &str, value: &Value) -> Result<PreTokenizer, TokenizerError> {
+        Ok(match self.kind(at, value)? {
+            "Sequence" => {
+                PreTokenizer::Sequence(self.members(at, value, "pretokenizers", |at, value| {
+                    self.pre_tokenizer(at, value)
+                })?)
+            }
+            "Metaspace" => PreTokenizer::Metaspace(self.metaspace(at, value)?),
+            "Punctuation" => PreTokenizer::Punctuation(match value.get("behavior") {
+                Some(behavior) => self.read(at, behavior)?,
+                None => SplitBehavior::Isolated,
+            }),
+            "WhitespaceSplit" => PreTokenizer::WhitespaceSplit,
+            other => return Err(self.unsupported(at, other)),
+        })
+    }
+
+    fn post_processor(&self, at: &str, value: &Value) -> Result<Template, TokenizerError> {
+        match self.kind(at, value)? {
+            "TemplateProcessing" => {
+                let entry: TemplateEntry = self.read(at, value)?;
+                let pieces = |pieces: &[PieceEntry], is_pair| -> Result<Vec<Piece>, _> {
+                    pieces
+                        .iter()
+                        .map(|piece| self.piece(at, piece, &entry, is_pair))
+                        .collect()
+                };
+                let single = pieces(&entry.single, false)?;
+                let pair = pieces(&entry.pair, true)?;
+                Ok(Template { single, pair })
+            }
+            other => Err(self.unsupported(at, other)),
+        }
+    }
+
+    fn piece(
+        &self,
+        at: &str,
+        piece: &PieceEntry,
+        template: &TemplateEntry,
+        is_pair: bool,
+    ) -> Result<Piece, TokenizerError> {
+        match piece {
+            PieceEntry::Sequence {
+                id: SequenceName::A,
+                type_id,
+            } => Ok(Piece::Text {
+                sequence: 0,
+                type_id: *type_id,
+            }),
+            PieceEntry::Sequence {
+                id: SequenceName::B,
+                ..
+            } if !is_pair => {
+                Err(self.malformed(at, "the template of a single text has a second text"))
+            }
+            PieceEntry::Sequence {
+                id: SequenceName::B,
+                type_id,
+            } => Ok(Piece::Text {
+                sequence: 1,
+                type_id: *type_id,
+            }),
+            PieceEntry::SpecialToken { id, type_id } => {
+                let Some(SpecialEntry { ids, tokens }) = template.special_tokens.get(id) else {
+                    return Err(self.malformed(at, format!("no special token {id:?}")));
+                };
+                if ids.len() != tokens.len() {
+                    return Err(self.malformed(
+                        at,
+                        format!("{id:?} has {} ids and {} tokens", ids.len(), tokens.len()),
+                    ));
+                }
+                let tokens = ids.iter().copied().zip(tokens.iter().cloned()).collect();
+                Ok(Piece::Special {
+                    tokens,
+                    type_id: *type_id,
+                })
+            }
+        }
+    }
+
+    fn decoder(&self, at: &str, value: &Value) -> Result<Decoder, TokenizerError> {
+        Ok(match self.kind(at, value)? {
+            "Sequence" => Decoder::Sequence(
+                self.members(at, value, "decoders", |at, value| self.decoder(at, value))?,
+            ),
+            "Metaspace" => Decoder::Metaspace(self.metaspace(at, value)?),
+            "Replace" => {
+                let (pattern, content) = self.replace(at, value)?;
+                Decoder::Replace { pattern, content }
+            }
+            "Fuse" => Decoder::Fuse,
+            "Strip" => {
+                let DecoderStrip {
+                    content,
+                    start,
+                    stop,
+                } = self.read(at, value)?;
+                Decoder::Strip {
+                    content,
+                    start,
+                    stop,
+                }
+            }
+            "ByteFallback" => Decoder::ByteFallback,
+            other => return Err(self.unsupported(at, other)),
+        })
+    }
+
+    fn truncation(&self, value: &Value) -> Result<Truncation, TokenizerError> {
+        let entry: TruncationEntry = self.read("truncation", value)?;
+        Ok(Truncation {
+            max_length: entry.max_length,
+            strategy: match entry.strategy {
+                Strategy::LongestFirst => TruncationStrategy::LongestFirst,
+                Strategy::OnlyFirst => TruncationStrategy::OnlyFirst,
+                Strategy::OnlySecond => TruncationStrategy::OnlySecond,
+            },
+            side: entry.direction.into(),
+            stride: entry.stride,
+        })
+    }
+
+    fn padding(&self, value: &Value) -> Result<Padding, TokenizerError> {
+        let entry: PaddingEntry = self.read("padding", value)?;
+        Ok(Padding {
+            to: match entry.strategy {
+                PaddingStrategy::BatchLongest => PadTo::Longest,
+                PaddingStrategy::Fixed(length) => PadTo::Fixed(length),
+            },
+            multiple_of: entry.pad_to_multiple_of.filter(|&multiple| multiple > 0),
+            side: entry.direction.into(),
+        })
+    }
+}
+
+/// Base64 with padding, as it stands in the files. Nothing else is accepted.
+fn decode_base64(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    };
+    let bytes = text.as_bytes();
+    if !bytes.len().is_multiple_of(4) {
+        return None;
+    }
+    let padding = bytes
+        .iter()
+        .rev()
+        .take(2)
+        .take_while(|&&byte| byte == b'=')
+        .count();
+    let digits = &bytes[..bytes.len() - padding];
+    let mut out = Vec::with_capacity(bytes.len() / 4 * 3);
+    for group in digits.chunks(4) {
+        let mut bits = 0_u32;
+        for &byte in group {
+            bits = bits << 6 | u32::from(digit(byte)?);
+        }
+        bits <<= 6 * (4 - group.len());
+        let [_, group_bytes @ ..] = bits.to_be_bytes();
+        let (kept, rest) = group_bytes.split_at(group.len() - 1);
+        if rest.iter().any(|&byte| byte != 0) {
+            return None;
+        }
+        out.extend_from_slice(kept);
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64() {
+        assert_eq!(decode_base64("").unwrap(), b"");
+        assert_eq!(decode_base64("TQ==").unwrap(), b"M");
+        assert_eq!(decode_base64("TWE=").unwrap(), b"Ma");
+        assert_eq!(decode_base64("TWFu+/8A").unwrap(), b"Man\xfb\xff\0");
+        for bad in ["T", "TQ=", "T===", "TR==", "T Q=", "====", "=QTQ", "TWF-"] {
+            assert!(decode_base64(bad).is_none(), "{bad} was accepted");
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! The tokenizer that a `tokenizer.json` describes.
+
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::added_tokens::{AddedToken, AddedVocabulary};
+use super::assemble::{PadToken, assemble, pad};
+use super::decoders::Decoder;
+use super::encoding::Encoding;
+use super::model::Model;
+use super::normalizers::Normalizer;
+use super::options::{EncodeOptions, Input, Padding, Truncation};
+use super::pre_tokenizers::PreTokenizer;
+use super::schema::{TokenizerFile, Vocabulary};
+use super::template::Template;
+use crate::TokenizerError;
+
+/// A tokenizer read from a `tokenizer.json` with a Unigram model.
+///
+/// It does what the file says and nothing else, step by step as Hugging Face's `tokenizers` does: cut
+/// out added tokens, normalise, cut into words, find the best pieces, put special tokens around them.
+///
+/// ```
+/// use tokenizer_spm::hf::{EncodeOptions, HfTokenizer};
+///
+/// let file = br#"{
+///     "added_tokens": [],
+///     "pre_tokenizer": {"type": "Metaspace", "replacement": "_", "prepend_scheme": "always"},
+///     "decoder": {"type": "Metaspace", "replacement": "_", "prepend_scheme": "always"},
+///     "model": {"type": "Unigram", "unk_id": 0,
+///               "vocab": [["?", 0.0], ["_hello", -1.0], ["_world", -1.5], ["!", -2.0]]}
+/// }"#;
+/// let tokenizer = HfTokenizer::from_bytes(file)?;
+/// let encoding = tokenizer.encode("hello world!", &EncodeOptions::default())?;
+/// assert_eq!(encoding.tokens, ["_hello", "_world", "!"]);
+/// assert_eq!(encoding.ids, [1, 2, 3]);
+/// assert_eq!(encoding.offsets, [(0, 5), (6, 11), (11, 12)]);
+/// assert_eq!(tokenizer.decode(&encoding.ids, true)?, "hello world!");
+/// # Ok::<(), tokenizer_spm::TokenizerError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct HfTokenizer {
+    normalizer: Option<Normalizer>,
+    pre_tokenizer: Option<PreTokenizer>,
+    model: Model,
+    added: AddedVocabulary,
+    template: Template,
+    decoder: Option<Decoder>,
+    truncation: Option<Truncation>,
+    padding: Option<Padding>,
+}
+
+impl HfTokenizer {
+    /// Reads a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is malformed, or lists a component that this crate does not have.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, TokenizerError> {
+        let path = path.as_ref();
+        let bytes = std::fs::read(path).map_err(|source| TokenizerError::Io {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::read(&bytes, &path.display().to_string()).map_err(|error| match error {
+            named @ (TokenizerError::Unsupported { .. }
+            | TokenizerError::InvalidComponent { .. }) => named,
+            error => error.in_file(path),
+        })
+    }
+
+    /// Reads the content of a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// As [`from_file`](Self::from_file).
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, TokenizerError> {
+        Self::read(bytes, "tokenizer.json")
+    }
+
+    fn read(bytes: &[u8], file: &str) -> Result<Self, TokenizerError> {
+        let content: TokenizerFile = serde_json::from_slice(bytes)?;
+        let components = content.components(file)?;
+        let Vocabulary::Scored(vocabulary) = content.model.vocab else {
+            return Err(TokenizerError::InvalidModel {
+                what: "model.vocab".to_owned(),
+                expected: "a list of pieces with their scores",
+                found: "an object".to_owned(),
+            });
+        };
+        let model = Model::new(
+            vocabulary,
+            content.model.unk_id,
+            content.model.byte_fallback,
+        )?;
+        let mut tokenizer = Self {
+            normalizer: components.normalizer,
+            pre_tokenizer: components.pre_tokenizer,
+            model,
+            added: AddedVocabulary::default(),
+            template: components.template.unwrap_or_else(Template::bare),
+            decoder: components.decoder,
+            truncation: components.truncation,
+            padding: components.padding,
+        };
+        let tokens: Vec<AddedToken> = content
+            .added_tokens
+            .into_iter()
+            .map(|entry| entry.token)
+            .collect();
+        tokenizer.add_tokens(&tokens);
+        Ok(tokenizer)
+    }
+
+    /// Adds tokens to the vocabulary, in order. A token that is known keeps its id, a new one gets the
+    /// next free id after the model's and the added ones; an equal token is not added twice.
+    pub fn add_tokens(&mut self, tokens: &[AddedToken]) {
+        let model = &self.model;
+        self.added.add(
+            tokens,
+            |token| model.id(token),
+            model.len(),
+            self.normalizer.as_ref(),
+        );
+    }
+
+    /// Encodes a text or a pair of texts.
+    ///
+    /// # Errors
+    /// When the options cannot be met, when a text has 4 GiB or more, or when the vocabulary has no piece
+    /// for unknown text and the text needs one.
+    pub fn encode<'a>(
+        &self,
+        input: impl Into<Input<'a>>,
+        options: &EncodeOptions,
+    ) -> Result<Encoding, TokenizerError> {
+        let mut encoding = self.encode_unpadded(input.into(), options)?;
+        if let Some(padding) = &options.padding {
+            pad(
+                std::slice::from_mut(&mut encoding),
+                padding,
+                &self.pad_token()?,
+            )?;
+        }
+        Ok(encoding)
+    }
+
+    /// Encodes texts, pairs of texts or [`Input`]s on all threads of the current `rayon` pool; results are in
+    /// the order of the inputs.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn encode_batch<'a, I>(
+        &self,
+        inputs: &[I],
+        options: &EncodeOptions,
+    ) -> Result<Vec<Encoding>, TokenizerError>
+    where
+        I: Into<Input<'a>> + Copy + Sync,
+    {
+        let mut encodings = inputs
+            .par_iter()
+            .map(|&input| self.encode_unpadded(input.into(), options))
+            .collect::<Result<Vec<_>, _>>()?;
+        if let Some(padding) = &options.padding {
+            pad(&mut encodings, padding, &self.pad_token()?)?;
+        }
+        Ok(encodings)
+    }
+
+    fn encode_unpadded(
+        &self,
+        input: Input<'_>,
+        options: &EncodeOptions,
+    ) -> Result<Encoding, TokenizerError> {
+        let texts = match input {
+            Input::Single(text) => vec![self.encode_text(text, 0, options.trim_offsets)?],
+            Input::Pair(first, second) => vec![
+                self.encode_text(first, 0, options.trim_offsets)?,
+                self.encode_text(second, 1, options.trim_offsets)?,
+            ],
+        };
+        assemble(&texts, &self.template, options)
+    }
+
+    /// The tokens of one text, before anything is added or cut off.
+    pub(crate) fn encode_text(
+        &self,
+        text: &str,
+        sequence: u8,
+        trim: bool,
+    ) -> Result<Encoding, TokenizerError> {
+        check_length(text)?;
+        let mut splits = self.added.extract(text, self.normalizer.as_ref());
+        if let Some(pre_tokenizer) = &self.pre_tokenizer {
+            pre_tokenizer.apply(&mut splits);
+        }
+        let mut encoding = Encoding::with_capacity(splits.parts().len());
+        self.model.tokenize(&splits, sequence, &mut encoding)?;
+        encoding.finish_text(text, trim);
+        Ok(encoding)
+    }
+
+    /// Whether this is an added token, known to the model or not.
+    pub(crate) fn is_added(&self, content: &str) -> bool {
+        self.added.tokens().id(content).is_some()
+    }
+
+    /// Where special tokens go.
+    pub(crate) fn template(&self) -> &Template {
+        &self.template
+    }
+
+    /// The token to pad with: the one that DeBERTa or other SentencePiece models use, if it is there.
+    fn pad_token(&self) -> Result<PadToken, TokenizerError> {
+        let known = |content: &str| {
+            self.token_to_id(content).map(|id| PadToken {
+                id,
+                content: content.to_owned(),
+            })
+        };
+        known("[PAD]")
+            .or_else(|| known("<pad>"))
+            .ok_or_else(|| TokenizerError::InvalidOptions {
+                option: "padding",
+                problem: "the vocabulary has neither `[PAD]` nor `<pad>`".to_owned(),
+            })
+    }
+
+    /// Text for token ids. Without `skip_special_tokens` special tokens appear as they are written.
+    ///
+    /// # Errors
+    /// When an id is not in the vocabulary.
+    pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String, TokenizerError> {
+        let mut tokens = Vec::with_capacity(ids.len());
+        for &id in ids {
+            let Some(token) = self.id_to_token(id) else {
+                return Err(TokenizerError::IdOutOfRange {
+                    id,
+                    vocab_size: self.vocab_size(),
+                });
+            };
+            if !(skip_special_tokens && self.added.is_special(token)) {
+                tokens.push(token.to_owned());
+            }
+        }
+        Ok(match &self.decoder {
+            Some(decoder) => decoder.apply(tokens).concat(),
+            None => tokens.join(" "),
+        })
+    }
+
+    /// The id of a token.
+    pub fn token_to_id(&self, token: &str) -> Option<u32> {
+        self.added
+            .tokens()
+            .id(token)
+            .or_else(|| self.model.id(token))
+    }
+
+    /// The token of an id.
+    pub fn id_to_token(&self, id: u32) -> Option<&str> {
+        let added = self
+            .added
+            .tokens()
+            .token(id)
+            .map(|token| token.content.as_str());
+        added.or_else(|| self.model.piece(id))
+    }
+
+    /// How many tokens there are, added ones included.
+    pub fn vocab_size(&self) -> usize {
+        let new = self
+            .added
+            .tokens()
+            .iter()
+            .filter(|(_, token)| self.model.id(&token.content).is_none());
+        self.model.len() + new.count()
+    }
+
+    /// The added tokens with their ids, in the order of these.
+    pub fn added_tokens(&self) -> Vec<(u32, &AddedToken)> {
+        self.added.tokens().iter().collect()
+    }
+
+    /// The truncation that the file asks for. It is applied only if it is passed to
+    /// [`encode`](Self::encode): nothing is ever cut off unasked.
+    pub fn truncation(&self) -> Option<&Truncation> {
+        self.truncation.as_ref()
+    }
+
+    /// The padding that the file asks for. It is applied only if it is passed to
+    /// [`encode`](Self::encode).
+    pub fn padding(&self) -> Option<&Padding> {
+        self.padding.as_ref()
+    }
+}
+
+/// Positions in a text are kept in 32 bits.
+pub(crate) fn check_length(text: &str) -> Result<(), TokenizerError> {
+    const MAX: usize = u32::MAX as usize - 1;
+    if text.len() > MAX {
+        return Err(TokenizerError::TextTooLong {
+            length: text.len(),
+            max: MAX,
+        });
+    }
+    Ok(())
+}
