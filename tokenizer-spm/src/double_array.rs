@@ -26,6 +26,12 @@ const VALUE_SHIFT: u32 = 9;
 const MAX_VALUE: u32 = (u32::MAX >> VALUE_SHIFT) - 1;
 
 impl Unit {
+    /// A node that no key leads to, without children and without a value.
+    pub(crate) const NOWHERE: Unit = Unit {
+        base: NO_CHILDREN,
+        check: VACANT,
+    };
+
     /// The value of the key that ends here.
     #[inline(always)]
     pub(crate) fn value(self) -> Option<u32> {
@@ -66,13 +72,21 @@ impl DoubleArray {
         (unit.check & (VACANT | 0xFF) == u32::from(byte)).then_some(unit)
     }
 
+    /// The node that `bytes` lead to from `node`, or [`Unit::NOWHERE`].
+    #[inline]
+    pub(crate) fn walk(&self, mut node: Unit, bytes: &[u8]) -> Unit {
+        for &byte in bytes {
+            match self.child(node, byte) {
+                Some(child) => node = child,
+                None => return Unit::NOWHERE,
+            }
+        }
+        node
+    }
+
     /// The value of `key`.
     pub(crate) fn get(&self, key: &[u8]) -> Option<u32> {
-        let mut node = self.root();
-        for &byte in key {
-            node = self.child(node, byte)?;
-        }
-        node.value()
+        self.walk(self.root(), key).value()
     }
 
     /// The longest key that `text` begins with: its length and its value.

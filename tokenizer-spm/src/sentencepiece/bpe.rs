@@ -12,9 +12,10 @@
 //! A merge may pass through an *unused* piece. Where one remains in the end, it is taken apart into
 //! the two parts that it was made of.
 
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::HashMap;
 
 use super::PieceType;
+use super::merge_queue::{MergeQueue, Pair};
 use super::vocabulary::Vocabulary;
 use crate::TokenizerError;
 use crate::double_array::{DoubleArray, Unit};
@@ -25,43 +26,39 @@ use crate::unigram::{Span, character_length};
 pub(crate) struct Bpe {
     trie: DoubleArray,
     user_defined: Option<DoubleArray>,
-    /// By id: the score as a number that is ordered in the same way.
+    /// By id: what place its score has among all scores.
     ranks: Vec<u32>,
+    rank_count: usize,
     unused: Vec<bool>,
     has_unused: bool,
     neighbours: Neighbours,
     unknown: u32,
 }
 
-/// A run of text that is one piece so far.
+/// A run of text that is one piece so far. Small, since there may be millions.
 #[derive(Debug, Clone, Copy)]
 struct Symbol {
-    start: usize,
-    /// Equal to `start` once the symbol has been merged into its left neighbour.
-    end: usize,
+    /// Where it starts, in bytes of the chunk.
+    start: u32,
+    /// Its length, 0 once it has been merged into its left neighbour.
+    length: u32,
     /// Index of the symbol before this one, or `NONE`.
     previous: u32,
     next: u32,
-    /// Where its text ends in the trie, if it is the beginning of any piece.
-    node: Option<Unit>,
+    /// Where its text ends in the trie.
+    node: Unit,
 }
 
-const NONE: u32 = u32::MAX;
-
-/// Two neighbours that may be merged; the greatest goes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Pair {
-    /// The rank of the union, and below it the complement of the left symbol's index.
-    priority: u64,
-    /// Length of the union in bytes when the pair was queued.
-    length: u32,
-}
-
-impl Pair {
-    fn left(self) -> u32 {
-        !(self.priority as u32)
+impl Symbol {
+    fn of<'a>(&self, chunk: &'a str) -> &'a [u8] {
+        &chunk.as_bytes()[self.start as usize..(self.start + self.length) as usize]
     }
 }
+
+/// The longest chunk, in bytes: positions are kept in 32 bits.
+const MAX_CHUNK: usize = 1 << 30;
+
+const NONE: u32 = u32::MAX;
 
 /// Which characters stand side by side in any piece, with a few false positives: one bit for each
 /// hash of two characters.
@@ -95,21 +92,29 @@ impl Neighbours {
     }
 }
 
-/// An integer that is ordered as `f32::total_cmp` orders scores.
-fn rank(score: f32) -> u32 {
-    let bits = score.to_bits();
-    if bits >> 31 == 0 {
-        bits | 1 << 31
-    } else {
-        !bits
+/// For each id the rank of its score: 0 for the lowest, equal for equal scores. And how many there are.
+fn ranks(vocabulary: &Vocabulary) -> (Vec<u32>, usize) {
+    let mut sorted: Vec<(f32, u32)> = vocabulary
+        .iter_sorted()
+        .map(|(id, _, _, score)| (score, id))
+        .collect();
+    sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut ranks = vec![0; sorted.len()];
+    let mut rank = 0;
+    for (index, &(score, id)) in sorted.iter().enumerate() {
+        if index > 0 && score.total_cmp(&sorted[index - 1].0).is_ne() {
+            rank += 1;
+        }
+        ranks[id as usize] = rank;
     }
+    (ranks, rank as usize + 1)
 }
 
 /// What a chunk needs, kept from chunk to chunk.
 #[derive(Default)]
 struct Workspace<'a> {
     symbols: Vec<Symbol>,
-    queue: BinaryHeap<Pair>,
+    queue: MergeQueue,
     /// Unused pieces that came up, and the length of the left one of their parts.
     parts: HashMap<&'a str, usize>,
 }
@@ -128,16 +133,16 @@ impl Bpe {
             .iter_sorted()
             .filter(|(_, _, kind, _)| kind.is_textual());
         let neighbours = Neighbours::new(textual.map(|(_, piece, _, _)| piece));
-        let mut ranks = vec![0; vocabulary.len()];
+        let (ranks, rank_count) = ranks(vocabulary);
         let mut unused = vec![false; vocabulary.len()];
-        for (id, _, kind, score) in vocabulary.iter_sorted() {
-            ranks[id as usize] = rank(score);
+        for (id, _, kind, _) in vocabulary.iter_sorted() {
             unused[id as usize] = kind == PieceType::Unused;
         }
         Ok(Self {
             trie: DoubleArray::build(&keys)?,
             user_defined,
             ranks,
+            rank_count,
             has_unused: unused.contains(&true),
             unused,
             neighbours,
@@ -170,7 +175,9 @@ impl Bpe {
             let Some(character) = text[position..].chars().next() else {
                 break;
             };
-            if previous.is_some_and(|previous| !self.neighbours.contains(previous, character)) {
+            if position - chunk >= MAX_CHUNK
+                || previous.is_some_and(|last| !self.neighbours.contains(last, character))
+            {
                 self.merge(text, chunk..position, &mut workspace, out);
                 chunk = position;
             }
@@ -191,103 +198,106 @@ impl Bpe {
     fn merge<'a>(
         &self,
         text: &'a str,
-        chunk: std::ops::Range<usize>,
+        range: std::ops::Range<usize>,
         workspace: &mut Workspace<'a>,
         out: &mut Vec<Span>,
     ) {
+        let offset = range.start;
+        let chunk = &text[range];
         let Workspace {
             symbols,
             queue,
             parts,
         } = workspace;
-        self.fill(text, chunk, symbols);
-        let mut pairs = std::mem::take(queue).into_vec();
-        for left in 1..symbols.len() as u32 {
-            pairs.extend(self.pair(text, symbols, left - 1, left, parts));
+        self.fill(chunk, symbols);
+        if symbols.is_empty() {
+            return;
         }
-        *queue = BinaryHeap::from(pairs);
+        queue.start(symbols.len(), self.rank_count);
+        for right in 1..symbols.len() as u32 {
+            if let Some(pair) = self.pair(chunk, symbols, right - 1, right, parts) {
+                queue.push(pair);
+            }
+        }
         while let Some(pair) = queue.pop() {
-            let left = symbols[pair.left() as usize];
+            let index = pair.left();
+            let left = symbols[index as usize];
             let Some(&right) = symbols.get(left.next as usize) else {
                 continue;
             };
-            if left.start == left.end || right.end - left.start != pair.length as usize {
+            if left.length == 0 || left.length + right.length != pair.length() {
                 continue;
             }
-            let merged = &mut symbols[pair.left() as usize];
-            merged.end = right.end;
-            merged.next = right.next;
-            merged.node = self.walk(left.node, &text.as_bytes()[right.start..right.end]);
-            symbols[left.next as usize].end = right.start;
+            let node = self.trie.walk(left.node, right.of(chunk));
+            symbols[index as usize] = Symbol {
+                length: pair.length(),
+                next: right.next,
+                node,
+                ..left
+            };
+            symbols[left.next as usize].length = 0;
             if let Some(after) = symbols.get_mut(right.next as usize) {
-                after.previous = pair.left();
+                after.previous = index;
             }
-            if left.previous != NONE {
-                queue.extend(self.pair(text, symbols, left.previous, pair.left(), parts));
-            }
-            if right.next != NONE {
-                queue.extend(self.pair(text, symbols, pair.left(), right.next, parts));
+            for (a, b) in [(left.previous, index), (index, right.next)] {
+                if a != NONE
+                    && b != NONE
+                    && let Some(pair) = self.pair(chunk, symbols, a, b, parts)
+                {
+                    queue.push(pair);
+                }
             }
         }
 
         let mut index = 0;
         while let Some(symbol) = symbols.get(index as usize) {
-            let id = symbol.node.and_then(Unit::value).unwrap_or(self.unknown);
+            let id = symbol.node.value().unwrap_or(self.unknown);
+            let start = offset + symbol.start as usize;
             out.push(Span {
                 id,
-                start: symbol.start,
-                end: symbol.end,
+                start,
+                end: start + symbol.length as usize,
             });
             index = symbol.next;
         }
     }
 
-    /// Fills `symbols` with the characters of one chunk.
-    fn fill(&self, text: &str, chunk: std::ops::Range<usize>, symbols: &mut Vec<Symbol>) {
+    /// Fills `symbols` with the characters of a chunk.
+    fn fill(&self, chunk: &str, symbols: &mut Vec<Symbol>) {
         symbols.clear();
-        let bytes = &text.as_bytes()[..chunk.end];
-        let mut start = chunk.start;
-        while start < chunk.end {
-            let end = (start + character_length(bytes[start])).min(chunk.end);
+        let bytes = chunk.as_bytes();
+        let mut start = 0;
+        while start < bytes.len() {
+            let end = (start + character_length(bytes[start])).min(bytes.len());
             let index = symbols.len() as u32;
             symbols.push(Symbol {
-                start,
-                end,
+                start: start as u32,
+                length: (end - start) as u32,
                 previous: index.checked_sub(1).unwrap_or(NONE),
-                next: if end < chunk.end { index + 1 } else { NONE },
-                node: self.walk(Some(self.trie.root()), &bytes[start..end]),
+                next: if end < bytes.len() { index + 1 } else { NONE },
+                node: self.trie.walk(self.trie.root(), &bytes[start..end]),
             });
             start = end;
         }
     }
 
-    fn walk(&self, node: Option<Unit>, bytes: &[u8]) -> Option<Unit> {
-        bytes
-            .iter()
-            .try_fold(node?, |node, &byte| self.trie.child(node, byte))
-    }
-
     /// The pair of two neighbours, if their union is a piece.
     fn pair<'a>(
         &self,
-        text: &'a str,
+        chunk: &'a str,
         symbols: &[Symbol],
         left: u32,
         right: u32,
         parts: &mut HashMap<&'a str, usize>,
     ) -> Option<Pair> {
-        let (a, b) = (symbols[left as usize], symbols[right as usize]);
-        let id = self
-            .walk(a.node, &text.as_bytes()[b.start..b.end])?
-            .value()?;
+        let (a, b) = (&symbols[left as usize], &symbols[right as usize]);
+        let id = self.trie.walk(a.node, b.of(chunk)).value()?;
+        let length = a.length + b.length;
         if self.has_unused && self.unused[id as usize] {
-            parts.insert(&text[a.start..b.end], a.end - a.start);
+            let union = &chunk[a.start as usize..(a.start + length) as usize];
+            parts.insert(union, a.length as usize);
         }
-        let priority = u64::from(self.ranks[id as usize]) << 32 | u64::from(!left);
-        Some(Pair {
-            priority,
-            length: (b.end - a.start) as u32,
-        })
+        Some(Pair::new(self.ranks[id as usize], left, length))
     }
 
     /// Appends `span`, or if it is an unused piece the pieces that it was made of.

@@ -3,6 +3,7 @@
 mod bpe;
 mod decode;
 mod encode;
+mod merge_queue;
 mod split;
 #[cfg(test)]
 mod tests;
