@@ -1,1 +1,20 @@
-//! Benchmarks of deberta-rs live in `benches/`; this library is empty.
+//! What the benchmarks share. The benchmarks themselves lie in `benches/`, one file per family of kernels:
+//!
+//! ```text
+//! cargo bench -p deberta-benches --bench linear
+//! ```
+//!
+//! Threads are those of the global rayon pool: set `RAYON_NUM_THREADS`. `DEBERTA_ISA` forces an instruction set.
+
+/// Reproducible numbers between -1 and 1.
+pub fn numbers(count: usize) -> Vec<f32> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    (0..count)
+        .map(|_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+        })
+        .collect()
+}

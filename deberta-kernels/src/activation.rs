@@ -1,7 +1,7 @@
 //! Element-wise activation functions, by the names that `transformers` configs use.
 
+use crate::elementwise::{Elementwise, map_chunk};
 use crate::isa::{Isa, Operation, Simd};
-use crate::softmax::map_chunk;
 use crate::vecmath::{exp, normal_cdf, sigmoid, tanh};
 
 /// An activation function of one variable.
@@ -125,61 +125,78 @@ impl Operation for Activate<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (bias, row) = (self.bias, self.row);
-        let zero = s.splat(0.0);
-        let one = s.splat(1.0);
         // One arm per function, so that the loop itself has no branches.
         match self.activation {
-            Activation::Identity => map(s, bias, row, |x| x),
-            Activation::Gelu => map(s, bias, row, |x| s.mul(x, normal_cdf(s, x))),
-            Activation::GeluTanh => map(s, bias, row, |x| {
-                let cube = s.mul(s.mul(x, x), x);
-                let inner = s.mul_add(cube, s.splat(0.044_715), x);
-                let t = tanh(s, s.mul(inner, s.splat(SQRT_2_OVER_PI)));
-                s.mul(s.mul(x, s.splat(0.5)), s.add(one, t))
-            }),
-            Activation::QuickGelu => map(s, bias, row, |x| {
-                s.mul(x, sigmoid(s, s.mul(x, s.splat(1.702))))
-            }),
-            Activation::Relu => map(s, bias, row, |x| s.max(zero, x)),
-            Activation::Relu6 => map(s, bias, row, |x| s.min(s.splat(6.0), s.max(zero, x))),
-            Activation::ReluSquared => map(s, bias, row, |x| {
-                let positive = s.max(zero, x);
-                s.mul(positive, positive)
-            }),
-            Activation::LeakyRelu => map(s, bias, row, |x| {
-                s.select(s.less(x, zero), s.mul(x, s.splat(0.01)), x)
-            }),
-            Activation::Silu => map(s, bias, row, |x| s.mul(x, sigmoid(s, x))),
-            Activation::Sigmoid => map(s, bias, row, |x| sigmoid(s, x)),
-            Activation::Tanh => map(s, bias, row, |x| tanh(s, x)),
-            Activation::Mish => map(s, bias, row, |x| {
-                // tanh(ln(1 + e)) = n / (n + 2) with n = e·(e + 2); above 20 it is 1 in f32.
-                let e = exp(s, s.min(s.splat(20.0), x));
-                let n = s.mul(e, s.add(e, s.splat(2.0)));
-                s.mul(x, s.div(n, s.add(n, s.splat(2.0))))
-            }),
+            Activation::Identity => biased(s, bias, row, Identity),
+            Activation::Gelu => biased(s, bias, row, Gelu),
+            Activation::GeluTanh => biased(s, bias, row, GeluTanh),
+            Activation::QuickGelu => biased(s, bias, row, QuickGelu),
+            Activation::Relu => biased(s, bias, row, Relu),
+            Activation::Relu6 => biased(s, bias, row, Relu6),
+            Activation::ReluSquared => biased(s, bias, row, ReluSquared),
+            Activation::LeakyRelu => biased(s, bias, row, LeakyRelu),
+            Activation::Silu => biased(s, bias, row, Silu),
+            Activation::Sigmoid => biased(s, bias, row, Sigmoid),
+            Activation::Tanh => biased(s, bias, row, Tanh),
+            Activation::Mish => biased(s, bias, row, Mish),
         }
     }
+}
+
+/// Replaces every value of a row by `f(x + bias)`.
+#[inline(always)]
+fn biased<S: Simd, F: Elementwise>(s: S, bias: Option<&[f32]>, row: &mut [f32], f: F) {
+    for (index, chunk) in row.chunks_mut(S::LANES).enumerate() {
+        if let Some(bias) = bias {
+            let bias = &bias[index * S::LANES..][..chunk.len()];
+            chunk.iter_mut().zip(bias).for_each(|(x, b)| *x += b);
+        }
+        map_chunk(s, chunk, 0.0, f);
+    }
+}
+
+/// Defines a function of one vector as a type.
+macro_rules! elementwise {
+    ($name:ident, |$s:ident, $x:ident| $body:expr) => {
+        #[derive(Clone, Copy)]
+        struct $name;
+
+        impl Elementwise for $name {
+            #[inline(always)]
+            fn eval<S: Simd>(self, $s: S, $x: S::Vector) -> S::Vector {
+                $body
+            }
+        }
+    };
 }
 
 const SQRT_2_OVER_PI: f32 = 0.797_884_6;
 
-#[inline(always)]
-fn map<S: Simd>(s: S, bias: Option<&[f32]>, row: &mut [f32], f: impl Fn(S::Vector) -> S::Vector) {
-    for (index, chunk) in row.chunks_mut(S::LANES).enumerate() {
-        match bias {
-            None => {
-                map_chunk(s, chunk, 0.0, &f);
-            }
-            Some(bias) => {
-                let bias = &bias[index * S::LANES..];
-                let b = if chunk.len() == S::LANES {
-                    s.load_slice(bias)
-                } else {
-                    s.load_partial(&bias[..chunk.len()], 0.0)
-                };
-                map_chunk(s, chunk, 0.0, |x| f(s.add(x, b)));
-            }
-        }
-    }
-}
+elementwise!(Identity, |_s, x| x);
+elementwise!(Gelu, |s, x| s.mul(x, normal_cdf(s, x)));
+elementwise!(GeluTanh, |s, x| {
+    let cube = s.mul(s.mul(x, x), x);
+    let inner = s.mul_add(cube, s.splat(0.044_715), x);
+    let t = tanh(s, s.mul(inner, s.splat(SQRT_2_OVER_PI)));
+    s.mul(s.mul(x, s.splat(0.5)), s.add(s.splat(1.0), t))
+});
+elementwise!(QuickGelu, |s, x| s
+    .mul(x, sigmoid(s, s.mul(x, s.splat(1.702)))));
+elementwise!(Relu, |s, x| s.max(s.splat(0.0), x));
+elementwise!(Relu6, |s, x| s.min(s.splat(6.0), s.max(s.splat(0.0), x)));
+elementwise!(ReluSquared, |s, x| {
+    let positive = s.max(s.splat(0.0), x);
+    s.mul(positive, positive)
+});
+elementwise!(LeakyRelu, |s, x| {
+    s.select(s.less(x, s.splat(0.0)), s.mul(x, s.splat(0.01)), x)
+});
+elementwise!(Silu, |s, x| s.mul(x, sigmoid(s, x)));
+elementwise!(Sigmoid, |s, x| sigmoid(s, x));
+elementwise!(Tanh, |s, x| tanh(s, x));
+elementwise!(Mish, |s, x| {
+    // tanh(ln(1 + e)) = n / (n + 2) with n = e·(e + 2); above 20 it is 1 in f32.
+    let e = exp(s, s.min(s.splat(20.0), x));
+    let n = s.mul(e, s.add(e, s.splat(2.0)));
+    s.mul(x, s.div(n, s.add(n, s.splat(2.0))))
+});

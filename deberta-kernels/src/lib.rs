@@ -3,6 +3,7 @@
 mod activation;
 mod attention;
 mod conv;
+mod elementwise;
 mod embed;
 mod error;
 mod gemm;

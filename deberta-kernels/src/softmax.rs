@@ -1,5 +1,6 @@
 //! The softmax function.
 
+use crate::elementwise::{Elementwise, Scale, map, map_chunk};
 use crate::isa::{Isa, Operation, Simd};
 use crate::vecmath::exp;
 
@@ -28,10 +29,7 @@ impl Operation for Softmax<'_> {
     fn run<S: Simd>(self, s: S) {
         let max = row_max(s, self.row);
         let sum = exp_sum(s, self.row, max);
-        let factor = s.splat(1.0 / sum);
-        for chunk in self.row.chunks_mut(S::LANES) {
-            map_chunk(s, chunk, 0.0, |v| s.mul(v, factor));
-        }
+        map(s, self.row, Scale(1.0 / sum));
     }
 }
 
@@ -50,34 +48,24 @@ pub(crate) fn row_max<S: Simd>(s: S, row: &[f32]) -> f32 {
     s.max_lanes(max)
 }
 
+/// `exp(x - max)`
+#[derive(Clone, Copy)]
+struct ExpBelow(f32);
+
+impl Elementwise for ExpBelow {
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S, x: S::Vector) -> S::Vector {
+        exp(s, s.sub(x, s.splat(self.0)))
+    }
+}
+
 /// Replaces every value of a row by `exp(x - max)` and returns their sum.
 #[inline(always)]
 pub(crate) fn exp_sum<S: Simd>(s: S, row: &mut [f32], max: f32) -> f32 {
-    let max = s.splat(max);
     let mut sum = s.splat(0.0);
     for chunk in row.chunks_mut(S::LANES) {
         // Missing lanes are minus infinity, whose exponential adds nothing.
-        let y = map_chunk(s, chunk, f32::NEG_INFINITY, |v| exp(s, s.sub(v, max)));
-        sum = s.add(sum, y);
+        sum = s.add(sum, map_chunk(s, chunk, f32::NEG_INFINITY, ExpBelow(max)));
     }
     s.sum_lanes(sum)
-}
-
-/// Applies `f` to a vector, or to less than one filled up with `fill`; returns what it wrote, all lanes.
-#[inline(always)]
-pub(crate) fn map_chunk<S: Simd>(
-    s: S,
-    chunk: &mut [f32],
-    fill: f32,
-    f: impl Fn(S::Vector) -> S::Vector,
-) -> S::Vector {
-    if chunk.len() == S::LANES {
-        let y = f(s.load_slice(chunk));
-        s.store_slice(y, chunk);
-        y
-    } else {
-        let y = f(s.load_partial(chunk, fill));
-        s.store_partial(y, chunk);
-        y
-    }
 }

@@ -4,8 +4,9 @@
 //! A block with a larger score multiplies both by `exp(m_old - m_new)`; at the end `out / sum` is the attention
 //! (Milakov and Gimelshein, "Online normalizer calculation for softmax").
 
+use crate::elementwise::{Scale, map};
 use crate::isa::{Isa, Operation, Simd};
-use crate::softmax::{exp_sum, map_chunk, row_max};
+use crate::softmax::{exp_sum, row_max};
 use crate::vecmath::exp;
 
 /// The state of one query.
@@ -53,23 +54,17 @@ impl<'a, I: Iterator<Item = Fold<'a>>> Operation for FoldAll<I> {
             out,
         } in self.queries
         {
-            let factor = s.splat(scale);
-            for chunk in scores.chunks_mut(S::LANES) {
-                map_chunk(s, chunk, 0.0, |v| s.mul(v, factor));
-            }
+            map(s, scores, Scale(scale));
             let max = state.max.max(row_max(s, scores));
             let sum = exp_sum(s, scores, max);
-            let fade = exp(s, s.splat(state.max - max));
+            let mut fade = [0.0; 16];
+            s.store_slice(exp(s, s.splat(state.max - max)), &mut fade);
             if max > state.max {
-                for chunk in out.chunks_mut(S::LANES) {
-                    map_chunk(s, chunk, 0.0, |v| s.mul(v, fade));
-                }
+                map(s, out, Scale(fade[0]));
             }
-            let mut first = [0.0; 16];
-            s.store_slice(fade, &mut first);
             *state = Running {
                 max,
-                sum: state.sum * first[0] + sum,
+                sum: state.sum * fade[0] + sum,
             };
         }
     }
@@ -82,10 +77,7 @@ pub(super) fn finish(isa: Isa, state: Running, out: &mut [f32]) {
         type Output = ();
         #[inline(always)]
         fn run<S: Simd>(self, s: S) {
-            let factor = s.splat(self.1);
-            for chunk in self.0.chunks_mut(S::LANES) {
-                map_chunk(s, chunk, 0.0, |v| s.mul(v, factor));
-            }
+            map(s, self.0, Scale(self.1));
         }
     }
     isa.dispatch(Divide(out, 1.0 / state.sum));
