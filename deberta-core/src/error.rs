@@ -151,6 +151,12 @@ pub enum Error {
         /// Index of the sequence in the batch.
         sequence: usize,
     },
+    /// The model's output for a text is no number: an intermediate value overflowed.
+    #[error("the model's output for input {input} is not finite")]
+    NotFiniteOutput {
+        /// Index of the text in the input.
+        input: usize,
+    },
     /// The arrays of a batch do not fit together.
     #[error("batch: {what}: expected {expected}, found {found}")]
     Batch {
@@ -162,7 +168,7 @@ pub enum Error {
         found: String,
     },
     /// The model has another head than the task or the caller needs.
-    #[error("expected a model with a {expected} head, found {found}")]
+    #[error("expected a model for {expected}, found {found}")]
     Head {
         /// The head that is needed.
         expected: String,

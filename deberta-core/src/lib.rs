@@ -6,9 +6,11 @@ pub mod checkpoint;
 pub mod config;
 mod error;
 mod model;
+pub mod tasks;
 
 pub use batch::Batch;
 pub use config::Config;
 pub use deberta_kernels::Activation;
 pub use error::{Error, Misshapen};
 pub use model::{HeadChoice, HeadKind, LoadOptions, Model, Output};
+pub use tasks::{TextClassifier, TokenClassifier};

@@ -1,0 +1,225 @@
+//! Classifies texts, or pairs of texts.
+//!
+//! ```text
+//! cargo run --release --example classify -- "This is a positive example."
+//! cargo run --release --example classify -- --model path/to/model --json < lines.txt
+//! ```
+
+mod common;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use comfy_table::{CellAlignment, Table, presets};
+use common::lines::Lines;
+use common::report::{self, Failure};
+use deberta_core::LoadOptions;
+use deberta_core::tasks::{
+    Classification, Input, ScoreFunction, TextClassifier, WindowMerge, WindowOptions,
+};
+use serde_json::json;
+
+/// Classifies texts with a DeBERTa model.
+#[derive(Parser)]
+struct Options {
+    /// The texts; none: lines of standard input
+    texts: Vec<String>,
+    /// A directory with a model in Hugging Face layout
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/sentiment"))]
+    model: PathBuf,
+    /// Take texts two by two: arguments in turn, or both texts of a line with a tab between
+    #[arg(long)]
+    pair: bool,
+    /// Show so many labels of each text
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    top_k: Option<u32>,
+    /// Show all labels of each text
+    #[arg(long, conflicts_with = "top_k")]
+    all: bool,
+    /// From logits to scores, if not as the model's configuration says
+    #[arg(long)]
+    function: Option<Function>,
+    /// Tokens of one window over a long text
+    #[arg(long)]
+    max_length: Option<usize>,
+    /// Tokens that neighbouring windows share
+    #[arg(long)]
+    overlap: Option<usize>,
+    /// How the windows of a long text are merged
+    #[arg(long, value_enum, default_value = "mean")]
+    merge: Merge,
+    /// Threads to use, by default all
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// One JSON object per text
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Function {
+    Softmax,
+    Sigmoid,
+    None,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Merge {
+    Mean,
+    Max,
+}
+
+fn main() -> ExitCode {
+    report::end(run(&Options::parse()))
+}
+
+fn run(options: &Options) -> Result<(), Failure> {
+    let mut load = LoadOptions::default();
+    if let Some(threads) = options.threads {
+        load = load.threads(threads.into());
+    }
+    let mut classifier =
+        TextClassifier::load_with(&options.model, load)?.with_windows(&WindowOptions {
+            max_length: options.max_length,
+            overlap: options.overlap,
+            merge: match options.merge {
+                Merge::Mean => WindowMerge::Mean,
+                Merge::Max => WindowMerge::Max,
+            },
+        })?;
+    if let Some(function) = options.function {
+        classifier = classifier.with_function(match function {
+            Function::Softmax => ScoreFunction::Softmax,
+            Function::Sigmoid => ScoreFunction::Sigmoid,
+            Function::None => ScoreFunction::None,
+        });
+    }
+
+    if !options.texts.is_empty() {
+        let inputs = inputs_of_arguments(options)?;
+        let answers = answer(&classifier, &inputs, options)?;
+        return Ok(print(&inputs, &answers, options, true)?);
+    }
+    let mut lines = Lines::new();
+    let mut first = true;
+    loop {
+        let portion = lines.portion()?;
+        if portion.is_empty() {
+            return Ok(());
+        }
+        let inputs = inputs_of_lines(&portion, lines.number() + 1 - portion.len(), options.pair)?;
+        let answers = answer(&classifier, &inputs, options)?;
+        lines.beside(|| print(&inputs, &answers, options, first))?;
+        first = false;
+    }
+}
+
+fn inputs_of_arguments(options: &Options) -> Result<Vec<Input<'_>>, Failure> {
+    if !options.pair {
+        return Ok(options.texts.iter().map(Input::from).collect());
+    }
+    let (pairs, rest) = options.texts.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(format!(
+            "--pair takes texts two by two, found {}",
+            options.texts.len()
+        )
+        .into());
+    }
+    Ok(pairs
+        .iter()
+        .map(|[first, second]| Input::Pair(first, second))
+        .collect())
+}
+
+/// `number` is that of the first line.
+fn inputs_of_lines(lines: &[String], number: usize, pair: bool) -> Result<Vec<Input<'_>>, Failure> {
+    if !pair {
+        return Ok(lines.iter().map(Input::from).collect());
+    }
+    let mut inputs = Vec::with_capacity(lines.len());
+    for (i, line) in lines.iter().enumerate() {
+        let Some((first, second)) = line
+            .split_once('\t')
+            .filter(|(_, rest)| !rest.contains('\t'))
+        else {
+            let number = number + i;
+            let expected = "--pair expects two texts with a tab between them";
+            return Err(format!("standard input, line {number}: {expected}").into());
+        };
+        inputs.push(Input::Pair(first, second));
+    }
+    Ok(inputs)
+}
+
+fn answer(
+    classifier: &TextClassifier,
+    inputs: &[Input<'_>],
+    options: &Options,
+) -> Result<Vec<Vec<Classification>>, Failure> {
+    let count = if options.all {
+        u32::MAX
+    } else {
+        options.top_k.unwrap_or(1)
+    };
+    Ok(classifier.top_k_batch(inputs, usize::try_from(count)?)?)
+}
+
+fn print(
+    inputs: &[Input<'_>],
+    answers: &[Vec<Classification>],
+    options: &Options,
+    first: bool,
+) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if options.json {
+        for (input, labels) in inputs.iter().zip(answers) {
+            let scores: Vec<_> = labels
+                .iter()
+                .map(|c| json!({"label": c.label, "score": c.score}))
+                .collect();
+            let mut object = match input {
+                Input::Single(text) => json!({ "text": text }),
+                Input::Pair(first, second) => json!({"text": first, "text_pair": second}),
+            };
+            if let Some(best) = labels.first() {
+                object["label"] = json!(best.label);
+                object["score"] = json!(best.score);
+                object["windows"] = json!(best.windows);
+            }
+            if options.all || options.top_k.is_some() {
+                object["labels"] = json!(scores);
+            }
+            writeln!(out, "{object}")?;
+        }
+        return out.flush();
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    if first {
+        table.set_header(["Label", "Score", "Text", ""]);
+    }
+    for (input, labels) in inputs.iter().zip(answers) {
+        for (i, c) in labels.iter().enumerate() {
+            let text = match input {
+                _ if i > 0 => String::new(),
+                Input::Single(text) => common::shown(text),
+                Input::Pair(first, second) => {
+                    format!("{} | {}", common::shown(first), common::shown(second))
+                }
+            };
+            let note = match c.windows {
+                windows if i == 0 && windows > 1 => format!("({windows} windows)"),
+                _ => String::new(),
+            };
+            table.add_row([c.label.clone(), format!("{:.4}", c.score), text, note]);
+        }
+    }
+    if let Some(column) = table.column_mut(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    writeln!(out, "{}", table.trim_fmt())?;
+    out.flush()
+}

@@ -1,0 +1,158 @@
+//! Finds names in texts.
+//!
+//! ```text
+//! cargo run --release --example ner -- "John Doe works at Google in California."
+//! cargo run --release --example ner -- --model path/to/model --json < lines.txt
+//! ```
+
+mod common;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use comfy_table::{CellAlignment, Table, presets};
+use common::lines::Lines;
+use common::report::{self, Failure};
+use deberta_core::LoadOptions;
+use deberta_core::tasks::{Aggregation, Entity, TokenClassifier, WindowOptions};
+use serde_json::json;
+
+/// Finds names in texts with a DeBERTa model.
+#[derive(Parser)]
+struct Options {
+    /// The texts; none: lines of standard input
+    texts: Vec<String>,
+    /// A directory with a model in Hugging Face layout
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/ner"))]
+    model: PathBuf,
+    /// How the labels of tokens become entities
+    #[arg(long, value_enum, default_value = "simple")]
+    aggregation: Grouping,
+    /// A label to leave out, by default O (may be given several times)
+    #[arg(long, value_name = "LABEL")]
+    ignore: Vec<String>,
+    /// Tokens of one window over a long text
+    #[arg(long)]
+    max_length: Option<usize>,
+    /// Tokens that neighbouring windows share
+    #[arg(long)]
+    overlap: Option<usize>,
+    /// Threads to use, by default all
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// One JSON object per text
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Grouping {
+    /// Each token with its own label
+    None,
+    /// Neighbours with the same tag together
+    Simple,
+    /// Words by their first token
+    First,
+    /// Words by the mean of their tokens
+    Average,
+    /// Words by their surest token
+    Max,
+}
+
+fn main() -> ExitCode {
+    report::end(run(&Options::parse()))
+}
+
+fn run(options: &Options) -> Result<(), Failure> {
+    let mut load = LoadOptions::default();
+    if let Some(threads) = options.threads {
+        load = load.threads(threads.into());
+    }
+    let mut tagger = TokenClassifier::load_with(&options.model, load)?
+        .with_windows(&WindowOptions {
+            max_length: options.max_length,
+            overlap: options.overlap,
+            ..WindowOptions::default()
+        })?
+        .with_aggregation(match options.aggregation {
+            Grouping::None => Aggregation::None,
+            Grouping::Simple => Aggregation::Simple,
+            Grouping::First => Aggregation::First,
+            Grouping::Average => Aggregation::Average,
+            Grouping::Max => Aggregation::Max,
+        });
+    if !options.ignore.is_empty() {
+        tagger = tagger.with_ignored_labels(options.ignore.iter().map(String::as_str));
+    }
+
+    if !options.texts.is_empty() {
+        let texts: Vec<&str> = options.texts.iter().map(String::as_str).collect();
+        let answers = tagger.entities_batch(&texts)?;
+        return Ok(print(&texts, &answers, 1, options)?);
+    }
+    let mut lines = Lines::new();
+    loop {
+        let portion = lines.portion()?;
+        if portion.is_empty() {
+            return Ok(());
+        }
+        let texts: Vec<&str> = portion.iter().map(String::as_str).collect();
+        let answers = tagger.entities_batch(&texts)?;
+        let number = lines.number() + 1 - texts.len();
+        lines.beside(|| print(&texts, &answers, number, options))?;
+    }
+}
+
+fn print(
+    texts: &[&str],
+    answers: &[Vec<Entity>],
+    number: usize,
+    options: &Options,
+) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if options.json {
+        for (text, entities) in texts.iter().zip(answers) {
+            let entities: Vec<_> = entities
+                .iter()
+                .map(|e| {
+                    json!({"label": e.label, "score": e.score, "text": e.text,
+                        "bytes": [e.bytes.start, e.bytes.end], "chars": [e.chars.start, e.chars.end]})
+                })
+                .collect();
+            writeln!(out, "{}", json!({"text": text, "entities": entities}))?;
+        }
+        return out.flush();
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    // Several texts are told apart by their number; the header stands once.
+    let several = texts.len() > 1 || options.texts.is_empty();
+    if number == 1 {
+        let header = ["Label", "Score", "Text", "Bytes"].map(str::to_owned);
+        table.set_header(several.then(|| "Line".to_owned()).into_iter().chain(header));
+    }
+    for (i, entities) in answers.iter().enumerate() {
+        let line = several.then(|| (number + i).to_string());
+        if entities.is_empty() {
+            let row = ["-", "", "(no entities)", ""].map(str::to_owned);
+            table.add_row(line.clone().into_iter().chain(row));
+        }
+        for e in entities {
+            let span = format!("{}..{}", e.bytes.start, e.bytes.end);
+            let row = [
+                e.label.clone(),
+                format!("{:.4}", e.score),
+                common::shown(&e.text),
+                span,
+            ];
+            table.add_row(line.clone().into_iter().chain(row));
+        }
+    }
+    if let Some(column) = table.column_mut(usize::from(several) + 1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    writeln!(out, "{}", table.trim_fmt())?;
+    out.flush()
+}

@@ -1,0 +1,497 @@
+//! The tasks against what the reference's pipelines answered, and what no pipeline can tell: long
+//! texts, large batches, bad input.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use deberta_core::tasks::{
+    Aggregation, Classification, Entity, Input, ScoreFunction, TextClassifier, TokenClassifier,
+    WindowMerge, WindowOptions,
+};
+use deberta_core::{Error, HeadKind, LoadOptions};
+use deberta_tests::workspace_root;
+use serde_json::Value;
+
+/// Scores pass through a softmax, which makes differences of logits smaller.
+const TOLERANCE: f64 = 2e-5;
+
+fn pipeline(name: &str) -> PathBuf {
+    workspace_root().join("tests/fixtures/pipelines").join(name)
+}
+
+fn json(path: &Path) -> Value {
+    let bytes = fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_json::from_slice(&bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+fn list(value: &Value) -> &[Value] {
+    value
+        .as_array()
+        .unwrap_or_else(|| panic!("expected a list, found {value}"))
+}
+
+fn text(value: &Value) -> &str {
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("expected a string, found {value}"))
+}
+
+fn number(value: &Value) -> usize {
+    let number = value
+        .as_u64()
+        .unwrap_or_else(|| panic!("expected a size, found {value}"));
+    usize::try_from(number).expect("a size")
+}
+
+/// The names of the cases of one kind.
+fn cases(kind: &str) -> Vec<String> {
+    let all = json(&pipeline("cases.json"));
+    let names: Vec<String> = list(&all["cases"])
+        .iter()
+        .filter(|case| case["task"] == kind)
+        .map(|case| text(&case["name"]).to_owned())
+        .collect();
+    assert!(names.len() >= 3, "only {names:?} of kind {kind}");
+    names
+}
+
+fn expect_labels(found: &[Classification], expected: &Value, what: &str) {
+    let expected = list(expected);
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert_eq!(found.label, text(&expected["label"]), "{what}");
+        let score = expected["score"].as_f64().expect("a score");
+        assert!(
+            (f64::from(found.score) - score).abs() <= TOLERANCE,
+            "{what}: {found:?} {score}"
+        );
+        assert_eq!(found.windows, 1, "{what}");
+    }
+}
+
+#[test]
+fn text_classification_is_that_of_the_pipeline() {
+    for name in cases("text") {
+        let folder = pipeline(&name);
+        let load = || TextClassifier::load(&folder).expect(&name);
+        let classifier = load();
+        let expected = json(&folder.join("expected.json"));
+        let rows = list(&expected["texts"]);
+        let inputs: Vec<Input<'_>> = rows
+            .iter()
+            .map(|row| match &row["pair"] {
+                Value::Null => Input::Single(text(&row["text"])),
+                pair => Input::Pair(text(&row["text"]), text(pair)),
+            })
+            .collect();
+        // In one batch, so that order and independence are at stake too.
+        let all = classifier.classify_all_batch(&inputs).expect(&name);
+        for (row, found) in rows.iter().zip(&all) {
+            let what = format!("{name}: {} {}", row["text"], row["pair"]);
+            expect_labels(found, &row["answers"]["all"], &what);
+        }
+        for (row, &input) in rows.iter().zip(&inputs) {
+            let what = format!("{name}: {} {}", row["text"], row["pair"]);
+            let best = classifier.classify(input).expect(&what);
+            expect_labels(
+                &[best],
+                &Value::Array(vec![row["answers"]["best"].clone()]),
+                &what,
+            );
+            let two = classifier.top_k(input, 2).expect(&what);
+            expect_labels(&two, &row["answers"]["top_2"], &what);
+        }
+        for (key, function) in [
+            ("softmax", ScoreFunction::Softmax),
+            ("sigmoid", ScoreFunction::Sigmoid),
+            ("none", ScoreFunction::None),
+        ] {
+            let classifier = load().with_function(function);
+            for (row, &input) in rows.iter().zip(&inputs) {
+                let what = format!("{name}, {key}: {} {}", row["text"], row["pair"]);
+                let found = classifier.classify_all(input).expect(&what);
+                expect_labels(&found, &row["answers"][key], &what);
+            }
+        }
+    }
+}
+
+const STRATEGIES: [(&str, Aggregation); 5] = [
+    ("none", Aggregation::None),
+    ("simple", Aggregation::Simple),
+    ("first", Aggregation::First),
+    ("average", Aggregation::Average),
+    ("max", Aggregation::Max),
+];
+
+/// What of an entity is compared: label, score, and span in characters.
+type Found = (String, f64, usize, usize);
+
+fn expected_entities(answer: &Value) -> Vec<Found> {
+    list(answer)
+        .iter()
+        .map(|entity| {
+            let label = entity.get("entity_group").unwrap_or(&entity["entity"]);
+            let score = entity["score"].as_f64().expect("a score");
+            let span = &entity["trimmed"];
+            (
+                text(label).to_owned(),
+                score,
+                number(&span[0]),
+                number(&span[1]),
+            )
+        })
+        .collect()
+}
+
+fn expect_entities(text: &str, found: &[Entity], expected: &[Found], what: &str) {
+    let spans = |entities: &[Found]| -> Vec<(String, usize, usize)> {
+        entities
+            .iter()
+            .map(|(label, _, start, end)| (label.clone(), *start, *end))
+            .collect()
+    };
+    let found_spans: Vec<Found> = found
+        .iter()
+        .map(|e| (e.label.clone(), e.score.into(), e.chars.start, e.chars.end))
+        .collect();
+    assert_eq!(spans(&found_spans), spans(expected), "{what}");
+    for (entity, (_, score, ..)) in found.iter().zip(expected) {
+        assert!(
+            (f64::from(entity.score) - score).abs() <= TOLERANCE,
+            "{what}: {entity:?} {score}"
+        );
+        assert_eq!(
+            text.get(entity.bytes.clone()),
+            Some(entity.text.as_str()),
+            "{what}"
+        );
+        let characters = text[..entity.bytes.start].chars().count();
+        assert_eq!(entity.chars.start, characters, "{what}");
+        assert_eq!(entity.chars.len(), entity.text.chars().count(), "{what}");
+    }
+}
+
+#[test]
+fn token_classification_is_that_of_the_pipeline() {
+    for name in cases("token") {
+        let folder = pipeline(&name);
+        let expected = json(&folder.join("expected.json"));
+        let rows = list(&expected["texts"]);
+        let texts: Vec<&str> = rows.iter().map(|row| text(&row["text"])).collect();
+        for (key, aggregation) in STRATEGIES {
+            // The reference splits BIOES entities at every E- and S-; the test below states our rule.
+            if name == "token_bioes" && aggregation != Aggregation::None {
+                continue;
+            }
+            let tagger = TokenClassifier::load(&folder)
+                .expect(&name)
+                .with_aggregation(aggregation);
+            let all = tagger.entities_batch(&texts).expect(&name);
+            for ((row, found), &text) in rows.iter().zip(&all).zip(&texts) {
+                let what = format!("{name}, {key}: {text:?}");
+                expect_entities(text, found, &expected_entities(&row["answers"][key]), &what);
+                assert_eq!(&tagger.entities(text).expect(&what), found, "{what}");
+            }
+        }
+    }
+}
+
+/// From the reference's labels per token: `B-` and `S-` begin an entity, `E-` and `S-` end it.
+#[test]
+fn bioes_entities_end_where_their_labels_say() {
+    let folder = pipeline("token_bioes");
+    let tagger = TokenClassifier::load(&folder).expect("a model");
+    let mut longest = 0;
+    for row in list(&json(&folder.join("expected.json"))["texts"]) {
+        let text = text(&row["text"]);
+        let tokens = list(&row["answers"]["none"]);
+        let mut expected: Vec<(String, usize, usize)> = Vec::new();
+        let mut open: Option<(String, usize)> = None;
+        for token in tokens {
+            let label = token["entity"].as_str().expect("a label");
+            let (prefix, tag) = label.split_once('-').expect("a prefix");
+            // Tokens that are not there had the label O: a gap in the indices ends what is open.
+            let index = number(&token["index"]);
+            let (start, end) = (number(&token["start"]), number(&token["end"]));
+            let joins = open
+                .as_ref()
+                .is_some_and(|(last, next)| last == tag && *next == index);
+            match expected
+                .last_mut()
+                .filter(|_| joins && matches!(prefix, "I" | "E"))
+            {
+                Some(entity) => entity.2 = end,
+                None => expected.push((tag.to_owned(), start, end)),
+            }
+            open = matches!(prefix, "B" | "I").then(|| (tag.to_owned(), index + 1));
+        }
+        let characters: Vec<char> = text.chars().collect();
+        for (_, start, end) in &mut expected {
+            let part = &characters[*start..*end];
+            let inked = |c: &char| !c.is_whitespace();
+            *start = part
+                .iter()
+                .position(inked)
+                .map_or(*end, |left| *start + left);
+            *end -= part.iter().rev().position(inked).unwrap_or(0);
+        }
+        let found: Vec<(String, usize, usize)> = tagger
+            .entities(text)
+            .expect(text)
+            .into_iter()
+            .inspect(|entity| longest = longest.max(entity.tokens.len()))
+            .map(|entity| (entity.label, entity.chars.start, entity.chars.end))
+            .collect();
+        assert_eq!(found, expected, "{text:?}");
+    }
+    assert!(
+        longest >= 3,
+        "no entity of more than two tokens in these texts"
+    );
+}
+
+fn sentiment() -> TextClassifier {
+    TextClassifier::load(pipeline("text_softmax")).expect("a model")
+}
+
+fn names() -> TokenClassifier {
+    TokenClassifier::load(pipeline("token_bio")).expect("a model")
+}
+
+fn windows(max_length: usize, overlap: usize, merge: WindowMerge) -> WindowOptions {
+    WindowOptions {
+        max_length: Some(max_length),
+        overlap: Some(overlap),
+        merge,
+    }
+}
+
+/// A text of more tokens than any window here.
+fn long_text() -> String {
+    let sentence = "Maria García and José moved to London; what a lovely film. ";
+    sentence.repeat(40)
+}
+
+#[test]
+fn the_empty_text_has_an_answer() {
+    let answers = sentiment().classify_all("").expect("an answer");
+    assert_eq!(answers.len(), 3);
+    assert!((answers.iter().map(|a| a.score).sum::<f32>() - 1.0).abs() < 1e-5);
+    assert!(sentiment().classify(("", "")).expect("an answer").windows == 1);
+    assert_eq!(names().entities("").expect("an answer"), []);
+    assert!(sentiment().classify_batch(&[]).expect("nothing").is_empty());
+    assert!(names().entities_batch(&[]).expect("nothing").is_empty());
+}
+
+#[test]
+fn long_texts_are_read_whole() {
+    let text = long_text();
+    let read = |merge, text: &str| {
+        let classifier = sentiment()
+            .with_windows(&windows(64, 16, merge))
+            .expect("fits");
+        classifier
+            .with_function(ScoreFunction::None)
+            .classify_all(text)
+            .expect("an answer")
+    };
+    let mean = read(WindowMerge::Mean, &text);
+    assert!(mean[0].windows > 10, "{mean:?}");
+    // What stands at the end counts.
+    let other = read(
+        WindowMerge::Mean,
+        &format!("{text} terrible terrible terrible terrible"),
+    );
+    assert_ne!(mean[0].score, other[0].score);
+    // The largest logits are not below the mean ones.
+    for largest in read(WindowMerge::Max, &text) {
+        let same = mean
+            .iter()
+            .find(|answer| answer.index == largest.index)
+            .expect("all labels");
+        assert!(largest.score >= same.score, "{largest:?} {same:?}");
+    }
+    // A window as long as the text is no window.
+    let whole = sentiment()
+        .with_windows(&windows(5000, 0, WindowMerge::Mean))
+        .expect("fits");
+    assert_eq!(whole.classify(text.as_str()).expect("an answer").windows, 1);
+}
+
+/// The mean over windows is that of the windows' own answers, weighted by the tokens they add.
+#[test]
+fn the_mean_is_that_of_its_windows() {
+    // Words that are a token each make windows of texts: 6 tokens, windows of 4 that overlap by 2.
+    let words = ["London", "London", "London", "Anna", "Anna", "Anna"];
+    let part = |range: std::ops::Range<usize>| words[range].join(" ");
+    let raw = |options: Option<WindowOptions>, text: &str| {
+        let mut classifier = sentiment().with_function(ScoreFunction::None);
+        if let Some(options) = options {
+            classifier = classifier.with_windows(&options).expect("fits");
+        }
+        let mut answers = classifier.classify_all(text).expect("an answer");
+        answers.sort_by_key(|answer| answer.index);
+        answers
+    };
+    let tokens = |text: &str| {
+        let found = names()
+            .with_aggregation(Aggregation::None)
+            .with_ignored_labels([""; 0]);
+        found.entities(text).expect("tokens").len()
+    };
+    let (one, other) = (tokens("London"), tokens("Anna"));
+    assert_eq!(
+        tokens(&part(0..6)),
+        3 * (one + other),
+        "words are tokenized apart"
+    );
+    // Two windows: as many tokens as four words of the longer kind would not always be whole words,
+    // so both windows end at words by construction.
+    let window = 3 * one + other;
+    let second = 3 * (one + other) - window;
+    if other != one {
+        return assert!(second > 0);
+    }
+    let merged = raw(
+        Some(windows(window + 2, 2 * one, WindowMerge::Mean)),
+        &part(0..6),
+    );
+    let (first, last) = (raw(None, &part(0..4)), raw(None, &part(2..6)));
+    for label in 0..3 {
+        let expected = (first[label].score * window as f32 + last[label].score * second as f32)
+            / (window + second) as f32;
+        assert_eq!(merged[label].windows, 2);
+        assert!(
+            (merged[label].score - expected).abs() < 1e-5,
+            "{merged:?} {expected}"
+        );
+    }
+}
+
+#[test]
+fn long_pairs_are_read_whole() {
+    let text = long_text();
+    let classifier = sentiment()
+        .with_windows(&windows(48, 8, WindowMerge::Mean))
+        .expect("fits");
+    let read = |input: (&str, &str)| classifier.classify(input).expect("an answer").windows;
+    let (first, second) = (read((&text, "short")), read(("short", &text)));
+    assert!(first > 10 && first == second, "{first} {second}");
+    let both = read((&text[..600], &text[..600]));
+    assert!(both > 16, "{both}");
+}
+
+/// Far from their cuts, windows see what the whole text sees; what they answer comes once and in order.
+#[test]
+fn entities_of_long_texts_come_once_and_in_order() {
+    let text = long_text();
+    let whole = names()
+        .with_windows(&windows(5000, 0, WindowMerge::Mean))
+        .expect("fits");
+    let whole = whole
+        .with_aggregation(Aggregation::None)
+        .with_ignored_labels([""; 0]);
+    let cut = names()
+        .with_windows(&windows(128, 64, WindowMerge::Mean))
+        .expect("fits");
+    let cut = cut
+        .with_aggregation(Aggregation::None)
+        .with_ignored_labels([""; 0]);
+    let (whole, cut) = (
+        whole.entities(&text).expect("ok"),
+        cut.entities(&text).expect("ok"),
+    );
+    assert!(whole.len() > 500);
+    let spans = |entities: &[Entity]| entities.iter().map(|e| e.bytes.clone()).collect::<Vec<_>>();
+    assert_eq!(spans(&whole), spans(&cut), "every token once, in order");
+    let tokens: Vec<_> = cut.iter().map(|e| e.tokens.clone()).collect();
+    assert_eq!(tokens, (0..cut.len()).map(|i| i..i + 1).collect::<Vec<_>>());
+}
+
+/// A hundred thousand characters, and many short texts: bounded memory, quickly, in order.
+#[test]
+fn large_inputs() {
+    let huge = "word ".repeat(20_000);
+    assert!(
+        sentiment()
+            .classify(huge.as_str())
+            .expect("an answer")
+            .windows
+            > 40
+    );
+    let unbroken = "x".repeat(100_000);
+    assert!(
+        sentiment()
+            .classify(unbroken.as_str())
+            .expect("an answer")
+            .windows
+            > 1
+    );
+    let texts: Vec<String> = (0..1500)
+        .map(|i| "a film ".repeat(1 + i % 7) + &i.to_string())
+        .collect();
+    let inputs: Vec<Input<'_>> = texts.iter().map(Input::from).collect();
+    let classifier = sentiment();
+    let answers = classifier.classify_batch(&inputs).expect("answers");
+    assert_eq!(answers.len(), inputs.len());
+    for i in [0, 511, 512, 1000, 1499] {
+        assert_eq!(
+            answers[i],
+            classifier.classify(inputs[i]).expect("an answer"),
+            "text {i}"
+        );
+    }
+}
+
+#[test]
+fn answers_do_not_depend_on_threads() {
+    let text = long_text();
+    let answers: Vec<_> = [1, 2, 5]
+        .map(|threads| {
+            let options = LoadOptions::default().threads(threads);
+            let classifier = TextClassifier::load_with(pipeline("text_softmax"), options);
+            let classifier = classifier.expect("a model");
+            classifier
+                .classify_all_batch(&[Input::from(&text), Input::from("a")])
+                .expect("ok")
+        })
+        .into();
+    assert!(answers.iter().all(|answer| answer == &answers[0]));
+}
+
+#[test]
+fn other_heads_and_bad_options_are_typed_errors() {
+    let error = TextClassifier::load(pipeline("token_bio")).expect_err("a token head");
+    assert!(matches!(error, Error::Head { .. }), "{error:?}");
+    let error = TokenClassifier::load(pipeline("text_softmax")).expect_err("a sequence head");
+    assert!(
+        error.to_string().contains("token classification"),
+        "{error}"
+    );
+    let base = LoadOptions::default().head(HeadKind::Base);
+    let error = TextClassifier::load_with(pipeline("text_softmax"), base).expect_err("no head");
+    assert!(matches!(error, Error::Head { .. }), "{error:?}");
+    let error = TextClassifier::load("no/such/model").expect_err("no directory");
+    assert!(error.to_string().contains("no/such/model"), "{error}");
+    for (max_length, overlap) in [(2, 0), (0, 0), (10, 8), (10, 100)] {
+        let options = windows(max_length, overlap, WindowMerge::Mean);
+        assert!(matches!(
+            sentiment().with_windows(&options),
+            Err(Error::Argument { .. })
+        ));
+        assert!(matches!(
+            names().with_windows(&options),
+            Err(Error::Argument { .. })
+        ));
+    }
+    // Room for one text but not for a pair: an error where a pair comes, and not before.
+    let narrow = sentiment()
+        .with_windows(&windows(4, 0, WindowMerge::Mean))
+        .expect("fits");
+    assert!(narrow.classify("a film").is_ok());
+    assert!(matches!(
+        narrow.classify(("a", "b")),
+        Err(Error::Argument { .. })
+    ));
+}
