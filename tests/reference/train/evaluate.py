@@ -1,0 +1,91 @@
+"""Recomputes what the model cards state, from the shipped files, with the library's own code alone.
+
+    python evaluate.py [--sentiment DIR] [--ner DIR]
+"""
+
+import argparse
+import random
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoTokenizer, pipeline
+from transformers.utils import logging
+
+import ner_data
+from common import MODELS, Vocabulary, detokenise, read_sst2, seed_everything
+from everyday import CHECKS as OPINIONS
+from ner_checks import CHECKS as NAMES
+from scores import generated_scores, logits, sentiment_accuracy, wnut_scores
+from wnut import read_wnut
+
+
+def agreement(folder, texts):
+    """How many texts tokenizer.json splits otherwise than spm.model does."""
+    tokenizer, vocabulary = AutoTokenizer.from_pretrained(folder), Vocabulary(folder / "spm.model")
+    return sum(tokenizer(text)["input_ids"] != vocabulary.ids(text) for text in texts)
+
+
+def sentiment(folder):
+    vocabulary = Vocabulary(folder / "spm.model")
+    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
+    test = read_sst2("test")
+    rng = random.Random(0)
+    print(f"== {folder}: {sum(p.numel() for p in model.parameters()):,} parameters")
+    print(f"SST-2 test ({len(test)} sentences): {sentiment_accuracy(model, vocabulary, test):.4f}")
+    print(f"the same, detokenised: {sentiment_accuracy(model, vocabulary, [(detokenise(t), y) for t, y in test]):.4f}")
+    print(f"the same, detokenised and capitalised: {sentiment_accuracy(model, vocabulary, [(detokenise(t, rng), y) for t, y in test]):.4f}")
+    train = {text for text, _ in read_sst2("train")}
+    print("test sentences that are training rows:", sum(text in train for text, _ in test))
+    long = [t for t in train if len(t.split()) >= 4]
+    print("test sentences that contain a training row of four words or more:", sum(any(f" {t} " in f" {text} " for t in long) for text, _ in test))
+    print("tokenizer.json and spm.model differ on:", agreement(folder, [t for t, _ in test] + [detokenise(t, rng) for t, _ in test]), "of", 2 * len(test))
+    right = 0
+    for (text, label), row in zip(OPINIONS, logits(model, [vocabulary.ids(t) for t, _ in OPINIONS])):
+        scores = row.softmax(-1)
+        right += int(scores.argmax()) == label
+        print("  ok " if int(scores.argmax()) == label else "  NO ", f"{scores[1]:.3f} positive: {text}")
+    print(f"everyday sentences: {right} of {len(OPINIONS)}")
+
+
+def show(scores):
+    (precision, recall, f1), kinds = scores
+    return f"P {precision:.3f} R {recall:.3f} F1 {f1:.3f} | " + " ".join(f"{kind} {value:.3f}" for kind, value in kinds.items())
+
+
+def ner(folder):
+    vocabulary = Vocabulary(folder / "spm.model")
+    model = AutoModelForTokenClassification.from_pretrained(folder, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    print(f"== {folder}: {sum(p.numel() for p in model.parameters()):,} parameters")
+    print("held-out generated (2000):", show(generated_scores(model, vocabulary, ner_data.held_out_set())))
+    for split in ("dev", "test"):
+        print(f"WNUT-17 {split}:", show(wnut_scores(model, vocabulary, read_wnut(split))))
+    print("tokenizer.json and spm.model differ on:", agreement(folder, [" ".join(w) for w, _ in read_wnut("test")]), "of", len(read_wnut("test")), "WNUT test sentences")
+    for strategy in ("simple", "first"):
+        tagger = pipeline("token-classification", model=model, tokenizer=tokenizer, aggregation_strategy=strategy)
+        right = 0
+        for text, gold in NAMES:
+            entities = tagger(text)
+            names = {(text[e["start"] : e["end"]].strip(), e["entity_group"]) for e in entities}
+            if strategy == "first":
+                # The library joins a full stop or comma to the word before it.
+                names = {(name.rstrip(".,?!"), kind) for name, kind in names}
+            right += names == gold
+            if strategy == "simple" or names != gold:
+                print("  ok " if names == gold else "  NO ", text, sorted(names))
+        print(f"everyday sentences, aggregation {strategy}: {right} of {len(NAMES)}")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--sentiment", type=Path, default=MODELS / "sentiment")
+    parser.add_argument("--ner", type=Path, default=MODELS / "ner")
+    args = parser.parse_args()
+    seed_everything(0)
+    logging.set_verbosity_error()
+    sentiment(args.sentiment)
+    ner(args.ner)
+
+
+if __name__ == "__main__":
+    main()
