@@ -1,4 +1,46 @@
-//! CPU kernels for transformer encoders.
+//! CPU kernels for transformer encoders: numbers in, numbers out.
+//!
+//! This crate knows neither models nor files. It offers the handful of operations that a DeBERTa encoder is made of,
+//! on slices and `ndarray` views, each written once over an abstract vector and run with the best instruction set of
+//! the processor.
+//!
+//! | operation | what it computes | where |
+//! |---|---|---|
+//! | [`linear`] | `norm(activation(x·Wᵀ + b) + residual)` with [`PackedWeights`] and an [`Epilogue`] | `gemm` |
+//! | [`disentangled_attention`] | content and position attention over packed sequences | `attention` |
+//! | [`LayerNorm`], [`softmax`], [`Activation`] | rows and elements | `norm`, `softmax`, `activation` |
+//! | [`EmbeddingTable`] | rows of a table in f32, f16 or bf16, wherever it lies | `embed` |
+//! | [`TokenConv`] | a convolution over the tokens of each sequence | `conv` |
+//!
+//! # How it is built
+//!
+//! * **Instruction sets are values.** An [`Isa`] exists only if the processor has it, so holding one is the proof that
+//!   its instructions may run; all `#[target_feature]` code is behind [`Isa::dispatch`]. To add an instruction set,
+//!   implement [`isa::Simd`] for a new proof in `isa/`; every kernel and every test then runs on it. What has to
+//!   differ by instruction set beyond the width of a vector goes through the same trait.
+//! * **One micro-kernel.** Linear layers and attention end in the same register tile (`gemm::micro`).
+//! * **Deterministic.** Each output is one chain of operations in an order that depends on the shape of its own row
+//!   alone: the same bits for any number of threads and whatever else is in the batch. Between instruction sets the
+//!   last bits differ.
+//! * **An oracle for everything.** [`mod@reference`] holds each operation again as plain loops in `f64`. Start reading
+//!   there.
+//!
+//! Parallel operations run on the current rayon pool; call them within `ThreadPool::install` to choose one. Wrong
+//! shapes are a [`KernelError`] before anything is written.
+//!
+//! ```
+//! use deberta_kernels::{Activation, Epilogue, Isa, PackedWeights, linear};
+//! use ndarray::{Array2, array};
+//!
+//! let isa = Isa::from_env()?; // the best set of this processor, or the one that DEBERTA_ISA names
+//! let weights = PackedWeights::new(isa, &[1.0, 2.0, 3.0, 4.0], 2, 2)?; // W: [2 outputs, 2 inputs]
+//! let x = array![[1.0, -1.0]];
+//! let mut y = Array2::zeros((1, 2));
+//! let epilogue = Epilogue::default().bias(&[0.0, 5.0]).activation(Activation::Relu);
+//! linear(x.view(), &weights, &epilogue, y.view_mut())?;
+//! assert_eq!(y, array![[0.0, 4.0]]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod activation;
 mod attention;
