@@ -162,7 +162,6 @@ impl CharsMap {
         Ok(())
     }
 
-    #[allow(dead_code)] // Until the tokenizer.json normalizer uses it.
     /// Every key that `text` begins with, shortest first: the key's length in bytes and its
     /// replacement.
     pub(crate) fn prefixes<'a>(
