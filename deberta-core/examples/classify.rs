@@ -19,7 +19,7 @@ use deberta_core::LoadOptions;
 use deberta_core::tasks::{
     Classification, Input, ScoreFunction, TextClassifier, WindowMerge, WindowOptions,
 };
-use serde_json::json;
+use serde::Serialize;
 
 /// Classifies texts with a DeBERTa model.
 #[derive(Parser)]
@@ -167,6 +167,45 @@ fn answer(
     Ok(classifier.top_k_batch(inputs, usize::try_from(count)?)?)
 }
 
+/// What `--json` writes of one input.
+#[derive(Serialize)]
+struct Line<'a> {
+    text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text_pair: Option<&'a str>,
+    label: &'a str,
+    score: f32,
+    windows: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<Vec<Score<'a>>>,
+}
+
+#[derive(Serialize)]
+struct Score<'a> {
+    label: &'a str,
+    score: f32,
+}
+
+fn line<'a>(input: &Input<'a>, labels: &'a [Classification], options: &Options) -> Line<'a> {
+    let (text, text_pair) = match *input {
+        Input::Single(text) => (text, None),
+        Input::Pair(first, second) => (first, Some(second)),
+    };
+    let score = |c: &'a Classification| Score {
+        label: &c.label,
+        score: c.score,
+    };
+    let several = options.all || options.top_k.is_some();
+    Line {
+        text,
+        text_pair,
+        label: labels.first().map_or("", |best| &best.label),
+        score: labels.first().map_or(0.0, |best| best.score),
+        windows: labels.first().map_or(0, |best| best.windows),
+        labels: several.then(|| labels.iter().map(score).collect()),
+    }
+}
+
 fn print(
     inputs: &[Input<'_>],
     answers: &[Vec<Classification>],
@@ -176,23 +215,11 @@ fn print(
     let mut out = io::stdout().lock();
     if options.json {
         for (input, labels) in inputs.iter().zip(answers) {
-            let scores: Vec<_> = labels
-                .iter()
-                .map(|c| json!({"label": c.label, "score": c.score}))
-                .collect();
-            let mut object = match input {
-                Input::Single(text) => json!({ "text": text }),
-                Input::Pair(first, second) => json!({"text": first, "text_pair": second}),
-            };
-            if let Some(best) = labels.first() {
-                object["label"] = json!(best.label);
-                object["score"] = json!(best.score);
-                object["windows"] = json!(best.windows);
-            }
-            if options.all || options.top_k.is_some() {
-                object["labels"] = json!(scores);
-            }
-            writeln!(out, "{object}")?;
+            writeln!(
+                out,
+                "{}",
+                serde_json::to_string(&line(input, labels, options))?
+            )?;
         }
         return out.flush();
     }

@@ -17,7 +17,7 @@ use common::lines::Lines;
 use common::report::{self, Failure};
 use deberta_core::LoadOptions;
 use deberta_core::tasks::{Aggregation, Entity, TokenClassifier, WindowOptions};
-use serde_json::json;
+use serde::Serialize;
 
 /// Finds names in texts with a DeBERTa model.
 #[derive(Parser)]
@@ -105,6 +105,34 @@ fn run(options: &Options) -> Result<(), Failure> {
     }
 }
 
+/// What `--json` writes of one text.
+#[derive(Serialize)]
+struct Line<'a> {
+    text: &'a str,
+    entities: Vec<Found<'a>>,
+}
+
+#[derive(Serialize)]
+struct Found<'a> {
+    label: &'a str,
+    score: f32,
+    text: &'a str,
+    bytes: [usize; 2],
+    chars: [usize; 2],
+}
+
+impl<'a> From<&'a Entity> for Found<'a> {
+    fn from(entity: &'a Entity) -> Self {
+        Self {
+            label: &entity.label,
+            score: entity.score,
+            text: &entity.text,
+            bytes: [entity.bytes.start, entity.bytes.end],
+            chars: [entity.chars.start, entity.chars.end],
+        }
+    }
+}
+
 fn print(
     texts: &[&str],
     answers: &[Vec<Entity>],
@@ -114,14 +142,8 @@ fn print(
     let mut out = io::stdout().lock();
     if options.json {
         for (text, entities) in texts.iter().zip(answers) {
-            let entities: Vec<_> = entities
-                .iter()
-                .map(|e| {
-                    json!({"label": e.label, "score": e.score, "text": e.text,
-                        "bytes": [e.bytes.start, e.bytes.end], "chars": [e.chars.start, e.chars.end]})
-                })
-                .collect();
-            writeln!(out, "{}", json!({"text": text, "entities": entities}))?;
+            let entities = entities.iter().map(Found::from).collect();
+            writeln!(out, "{}", serde_json::to_string(&Line { text, entities })?)?;
         }
         return out.flush();
     }

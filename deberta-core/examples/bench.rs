@@ -1,0 +1,114 @@
+//! Times whole forward passes of a checkpoint on random ids and prints one JSON line per shape.
+//!
+//! ```text
+//! cargo run --release -p deberta-core --example bench -- --model DIR --shapes 1x128,8x128 --threads 2
+//! ```
+//!
+//! A shape is batch x length; with `--ragged` the lengths of a batch run evenly from an eighth of it to all of it.
+
+use clap::{Parser, ValueEnum};
+use deberta_core::{Batch, HeadKind, LoadOptions, Model};
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Times forward passes of a checkpoint.
+#[derive(Parser)]
+struct Arguments {
+    /// A checkpoint directory in Hugging Face layout.
+    #[arg(long)]
+    model: PathBuf,
+    /// Shapes, batch x length, separated by commas.
+    #[arg(long, default_value = "1x128", value_delimiter = ',', value_parser = shape)]
+    shapes: Vec<(usize, usize)>,
+    /// The arithmetic.
+    #[arg(long, value_enum, default_value = "f32")]
+    precision: Precision,
+    /// Threads.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// Seconds per shape.
+    #[arg(long, default_value_t = 5.0)]
+    budget: f64,
+    /// Sequences of different lengths.
+    #[arg(long)]
+    ragged: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Precision {
+    F32,
+}
+
+fn shape(text: &str) -> Result<(usize, usize), String> {
+    let (batch, length) = text
+        .split_once('x')
+        .ok_or("expected BATCHxLENGTH, such as 8x128")?;
+    let number = |part: &str| match part.parse() {
+        Ok(0) | Err(_) => Err(format!("expected a positive number, found {part:?}")),
+        Ok(number) => Ok(number),
+    };
+    Ok((number(batch)?, number(length)?))
+}
+
+/// Sequences of reproducible ids below `rows`.
+fn batch(
+    sequences: usize,
+    length: usize,
+    ragged: bool,
+    rows: usize,
+) -> Result<Batch, deberta_core::Error> {
+    let mut state = 7_u64;
+    let shortest = if ragged { length.div_ceil(8) } else { length };
+    Batch::packed((0..sequences).map(|i| {
+        let length = shortest + (length - shortest) * i / (sequences - 1).max(1);
+        let ids: Vec<u32> = (0..length)
+            .map(|_| {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                ((state >> 33) % rows as u64) as u32
+            })
+            .collect();
+        (ids, Vec::new())
+    }))
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments = Arguments::parse();
+    let Precision::F32 = arguments.precision;
+    let options = LoadOptions::default()
+        .threads(arguments.threads)
+        .head(HeadKind::Base);
+    let model = Model::load(&arguments.model, options)?;
+    let name = arguments
+        .model
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
+    for &(sequences, length) in &arguments.shapes {
+        let batch = batch(sequences, length, arguments.ragged, model.vocabulary_rows())?;
+        model.forward(&batch)?;
+        let (start, budget) = (Instant::now(), Duration::from_secs_f64(arguments.budget));
+        let mut times = Vec::new();
+        while times.len() < 3 || start.elapsed() < budget {
+            let begin = Instant::now();
+            std::hint::black_box(model.forward(&batch)?);
+            times.push(begin.elapsed().as_secs_f64() * 1e3);
+        }
+        times.sort_by(f64::total_cmp);
+        let line = serde_json::json!({
+            "system": "ours",
+            "precision": "f32",
+            "threads": arguments.threads,
+            "model": name,
+            "batch": sequences,
+            "seq": length,
+            "ragged": arguments.ragged,
+            "median_ms": times[times.len() / 2],
+            "min_ms": times[0],
+            "runs": times.len(),
+        });
+        println!("{line}");
+    }
+    Ok(())
+}

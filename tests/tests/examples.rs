@@ -1,0 +1,432 @@
+//! The examples as a new user runs them: what they print, what they refuse, and how they end.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+use deberta_tests::workspace_root;
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView, serialize};
+use serde_json::Value;
+
+/// The folder of the built examples. `cargo test --workspace` has built them already, in the same
+/// profile; a test of this package alone has not.
+fn examples() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let built = Command::new(env!("CARGO"))
+            .args([
+                "build",
+                "--workspace",
+                "--examples",
+                "--profile",
+                "test",
+                "--locked",
+                "--quiet",
+            ])
+            .current_dir(workspace_root())
+            .status()
+            .expect("cargo runs");
+        assert!(built.success(), "the examples do not build");
+        // target/debug/deps/examples-0123 lies beside target/debug/examples.
+        let test = std::env::current_exe().expect("this test's path");
+        test.parent()
+            .and_then(Path::parent)
+            .expect("the profile's folder")
+            .join("examples")
+    })
+}
+
+fn command(example: &str) -> Command {
+    Command::new(examples().join(example))
+}
+
+/// Runs an example with these bytes on its standard input.
+fn run(example: &str, arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = command(example)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the example starts");
+    // An example that ends before reading closes the pipe: no failure of the test.
+    let _ = child.stdin.take().expect("piped").write_all(input);
+    child.wait_with_output().expect("the example ends")
+}
+
+fn answer(example: &str, arguments: &[&str], input: &[u8]) -> String {
+    let output = run(example, arguments, input);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{example} {arguments:?}: {errors}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// What an example that must fail says.
+fn refusal(example: &str, arguments: &[&str], input: &[u8]) -> String {
+    let output = run(example, arguments, input);
+    let errors = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(
+        output.status.code(),
+        Some(1),
+        "{example} {arguments:?}: {errors}"
+    );
+    assert!(
+        errors.starts_with("error: ") && !errors.contains("panicked"),
+        "{errors}"
+    );
+    errors
+}
+
+fn objects(lines: &str) -> Vec<Value> {
+    lines
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("an object per line"))
+        .collect()
+}
+
+fn fixture(path: &str) -> String {
+    let path = workspace_root().join("tests/fixtures").join(path);
+    path.to_str().expect("a path in UTF-8").to_owned()
+}
+
+fn folder(name: &str) -> PathBuf {
+    let path =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    fs::create_dir_all(&path).expect("a directory");
+    path
+}
+
+#[test]
+fn the_readme_s_sentiment() {
+    let table = answer("classify", &["This is a positive example."], b"");
+    assert!(
+        table.contains("POSITIVE") && table.contains("This is a positive example."),
+        "{table}"
+    );
+    let lines = b"This is a positive example.\nA terrible, boring mess.\n";
+    let answers = objects(&answer("classify", &["--json"], lines));
+    let labels: Vec<_> = answers.iter().map(|answer| &answer["label"]).collect();
+    assert_eq!(labels, ["POSITIVE", "NEGATIVE"]);
+    assert!(
+        answers
+            .iter()
+            .all(|answer| answer["score"].as_f64().expect("a score") > 0.5)
+    );
+}
+
+#[test]
+fn the_readme_s_names() {
+    let text = "John Doe works at Google in California.";
+    let table = answer("ner", &[text], b"");
+    assert!(
+        ["John Doe", "Google", "California"]
+            .iter()
+            .all(|name| table.contains(name)),
+        "{table}"
+    );
+    let answers = objects(&answer("ner", &["--json", text], b""));
+    let found: Vec<(&str, &str)> = answers[0]["entities"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|e| {
+            (
+                e["label"].as_str().expect("a label"),
+                e["text"].as_str().expect("a text"),
+            )
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("PER", "John Doe"),
+            ("ORG", "Google"),
+            ("LOC", "California")
+        ]
+    );
+    assert_eq!(
+        answers[0]["entities"][1]["bytes"],
+        serde_json::json!([18, 24])
+    );
+}
+
+#[test]
+fn lines_of_standard_input_are_answered_in_order() {
+    let model = fixture("pipelines/text_softmax");
+    let lines: String = (0..600).map(|i| format!("line {i}\r\n")).collect();
+    let found = objects(&answer(
+        "classify",
+        &["--model", &model, "--json"],
+        lines.as_bytes(),
+    ));
+    assert_eq!(found.len(), 600);
+    let texts = found
+        .iter()
+        .map(|line| line["text"].as_str().expect("a text").to_owned());
+    assert!(texts.eq((0..600).map(|i| format!("line {i}"))));
+    // A line without an end, empty lines, and a mark before the first.
+    let found = objects(&answer(
+        "classify",
+        &["--model", &model, "--json"],
+        "\u{feff}a\n\nb".as_bytes(),
+    ));
+    let texts: Vec<_> = found.iter().map(|line| &line["text"]).collect();
+    assert_eq!(texts, ["a", "", "b"]);
+    assert_eq!(answer("classify", &["--model", &model], b""), "");
+}
+
+#[test]
+fn classify_s_options() {
+    let model = fixture("pipelines/text_softmax");
+    let run = |arguments: &[&str], input: &str| {
+        let arguments = [&["--model", &model, "--json"], arguments].concat();
+        objects(&answer("classify", &arguments, input.as_bytes()))
+    };
+    assert_eq!(
+        run(&["--all", "a"], "")[0]["labels"]
+            .as_array()
+            .map(Vec::len),
+        Some(3)
+    );
+    assert_eq!(
+        run(&["--top-k", "2", "a"], "")[0]["labels"]
+            .as_array()
+            .map(Vec::len),
+        Some(2)
+    );
+    let pair = run(&["--pair", "a", "b", "c", "d"], "");
+    assert_eq!((pair.len(), &pair[1]["text_pair"]), (2, &Value::from("d")));
+    assert_eq!(run(&["--pair"], "a\tb\nc\td\n"), pair);
+    let long = "word ".repeat(20_000);
+    assert!(run(&[], &long)[0]["windows"].as_u64().expect("a number") > 40);
+    assert_eq!(
+        run(&["--threads", "1", "a"], ""),
+        run(&["--threads", "3", "a"], "")
+    );
+    let raw = run(&["--all", "--function", "none", "a"], "");
+    assert_ne!(raw[0]["score"], run(&["a"], "")[0]["score"]);
+}
+
+#[test]
+fn ner_s_options() {
+    let model = fixture("pipelines/token_bio");
+    let text = "Maria lives in London";
+    let count = |aggregation: &str| {
+        let arguments = [
+            "--model",
+            &model,
+            "--json",
+            "--aggregation",
+            aggregation,
+            text,
+        ];
+        objects(&answer("ner", &arguments, b""))[0]["entities"]
+            .as_array()
+            .map(Vec::len)
+    };
+    assert!(count("none") >= count("simple"));
+    let table = answer("ner", &["--model", &model, text, ""], b"");
+    assert!(table.contains("(no entities)"), "{table}");
+}
+
+#[test]
+fn errors_say_what_and_where() {
+    let model = fixture("pipelines/text_softmax");
+    let said = refusal("classify", &["--model", &model], b"fine\n\xff\xfe\n");
+    assert!(said.contains("line 2") && said.contains("UTF-8"), "{said}");
+    let said = refusal("classify", &["--model", &model, "--pair"], b"a\tb\nalone\n");
+    assert!(said.contains("line 2") && said.contains("tab"), "{said}");
+    let said = refusal(
+        "classify",
+        &["--model", &model, "--pair", "a", "b", "c"],
+        b"",
+    );
+    assert!(said.contains("two by two"), "{said}");
+    let said = refusal("ner", &["--model", &model, "a"], b"");
+    assert!(said.contains("token classification"), "{said}");
+    let said = refusal("classify", &["--model", "no/such/model", "a"], b"");
+    assert!(
+        said.contains("no/such/model") && said.contains("because: "),
+        "{said}"
+    );
+    // Wrong usage is clap's to report.
+    assert_eq!(
+        run("classify", &["--top-k", "0", "a"], b"").status.code(),
+        Some(2)
+    );
+}
+
+/// One's own directory, as it goes wrong.
+#[test]
+fn damaged_model_directories() {
+    let source = PathBuf::from(fixture("pipelines/text_softmax"));
+    let own = folder("own");
+    let path = own.to_str().expect("UTF-8");
+    for file in [
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ] {
+        fs::copy(source.join(file), own.join(file)).expect("copied");
+    }
+    answer("classify", &["--model", path, "a"], b"");
+    let weights = fs::read(own.join("model.safetensors")).expect("weights");
+    fs::write(own.join("model.safetensors"), &weights[..weights.len() / 2]).expect("written");
+    let said = refusal("classify", &["--model", path, "a"], b"");
+    assert!(
+        said.contains("model.safetensors") && said.contains("truncated"),
+        "{said}"
+    );
+    fs::remove_file(own.join("model.safetensors")).expect("removed");
+    let said = refusal("classify", &["--model", path, "a"], b"");
+    assert!(said.contains("expected model.safetensors"), "{said}");
+    fs::write(own.join("model.safetensors"), weights).expect("written");
+    fs::rename(own.join("tokenizer.json"), own.join("x")).expect("renamed");
+    let said = refusal("classify", &["--model", path, "a"], b"");
+    assert!(said.contains("tokenizer"), "{said}");
+    fs::rename(own.join("x"), own.join("tokenizer.json")).expect("renamed");
+    fs::write(own.join("config.json"), r#"{"model_type": "deberta"}"#).expect("written");
+    let said = refusal("classify", &["--model", path, "a"], b"");
+    assert!(said.contains("deberta (v1) is not supported yet"), "{said}");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let model = fixture("pipelines/text_softmax");
+    let mut child = command("classify")
+        .args(["--model", &model, "--json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the example starts");
+    drop(child.stdout.take());
+    let mut input = child.stdin.take().expect("piped");
+    let writer = std::thread::spawn(move || {
+        let _ = input.write_all("a line\n".repeat(5000).as_bytes());
+    });
+    let output = child.wait_with_output().expect("the example ends");
+    writer.join().expect("written");
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{output:?}"
+    );
+}
+
+/// `forward` on a recorded case gives the reference's numbers, in the shapes that it promises.
+#[test]
+fn forward_writes_the_reference_s_numbers() {
+    for (case, names) in [
+        ("holes", &["last_hidden_state"][..]),
+        ("head_16", &["last_hidden_state"]),
+    ] {
+        let model = fixture(&format!("models/{case}"));
+        let (input, output) = (
+            format!("{model}/input.safetensors"),
+            folder("forward").join(format!("{case}.safetensors")),
+        );
+        let arguments = [
+            "--model",
+            &model,
+            "--input",
+            &input,
+            "--output",
+            output.to_str().expect("UTF-8"),
+        ];
+        answer("forward", &arguments, b"");
+        let read = |path: &Path| fs::read(path).expect("a file");
+        let (found, expected) = (
+            read(&output),
+            read(&Path::new(&model).join("expected.safetensors")),
+        );
+        let found = SafeTensors::deserialize(&found).expect("safetensors");
+        let expected = SafeTensors::deserialize(&expected).expect("safetensors");
+        for name in names {
+            let (found, expected) = (
+                found.tensor(name).expect(name),
+                expected.tensor(name).expect(name),
+            );
+            assert_eq!(
+                (found.shape(), found.dtype()),
+                (expected.shape(), Dtype::F32),
+                "{case}"
+            );
+            let numbers = |bytes: &[u8]| -> Vec<f32> {
+                bytes
+                    .as_chunks()
+                    .0
+                    .iter()
+                    .map(|&b| f32::from_le_bytes(b))
+                    .collect()
+            };
+            // Masked rows are zeros in both.
+            for (a, b) in numbers(found.data()).iter().zip(numbers(expected.data())) {
+                assert!((a - b).abs() < 1e-4, "{case}: {a} {b}");
+            }
+        }
+    }
+}
+
+#[test]
+fn forward_refuses_what_it_cannot_run() {
+    let model = fixture("models/head_16");
+    let here = folder("refused");
+    let (input, output) = (here.join("in.safetensors"), here.join("out.safetensors"));
+    let arguments = [
+        "--model",
+        &model,
+        "--input",
+        input.to_str().expect("UTF-8"),
+        "--output",
+        output.to_str().expect("UTF-8"),
+    ];
+    let write = |tensors: &[(&str, Dtype, Vec<usize>, Vec<u8>)]| {
+        let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
+            (
+                *name,
+                TensorView::new(*dtype, shape.clone(), bytes).expect("a view"),
+            )
+        });
+        fs::write(&input, serialize(views, None).expect("a file")).expect("written");
+    };
+    let ids = |values: &[i64]| {
+        values
+            .iter()
+            .flat_map(|v| v.to_le_bytes())
+            .collect::<Vec<u8>>()
+    };
+    let said = refusal("forward", &arguments, b"");
+    assert!(said.contains("in.safetensors"), "{said}");
+    write(&[("ids", Dtype::I64, vec![1, 2], ids(&[1, 2]))]);
+    assert!(refusal("forward", &arguments, b"").contains("input_ids"));
+    write(&[("input_ids", Dtype::I64, vec![2], ids(&[1, 2]))]);
+    assert!(refusal("forward", &arguments, b"").contains("[B, L]"));
+    write(&[("input_ids", Dtype::F32, vec![1, 2], vec![0; 8])]);
+    assert!(refusal("forward", &arguments, b"").contains("F32"));
+    write(&[("input_ids", Dtype::I64, vec![1, 2], ids(&[1, -2]))]);
+    assert!(refusal("forward", &arguments, b"").contains("-2"));
+    write(&[("input_ids", Dtype::I64, vec![1, 2], ids(&[1, 1_000_000]))]);
+    assert!(refusal("forward", &arguments, b"").contains("1000000"));
+    write(&[
+        ("input_ids", Dtype::I64, vec![1, 2], ids(&[1, 2])),
+        ("attention_mask", Dtype::I64, vec![2, 1], ids(&[1, 1])),
+    ]);
+    assert!(refusal("forward", &arguments, b"").contains("attention_mask"));
+    assert!(
+        !output.exists(),
+        "nothing is written where nothing was computed"
+    );
+    // 32-bit ids are as good.
+    write(&[(
+        "input_ids",
+        Dtype::I32,
+        vec![1, 2],
+        vec![1, 0, 0, 0, 2, 0, 0, 0],
+    )]);
+    answer("forward", &arguments, b"");
+    assert!(output.exists());
+}
