@@ -171,8 +171,15 @@ impl Vocabulary {
     }
 
     fn sort(&mut self) -> Result<(), TokenizerError> {
-        let mut sorted: Vec<u32> = (0..self.len() as u32).collect();
-        sorted.sort_unstable_by(|&a, &b| self.piece(a).cmp(&self.piece(b)));
+        // Most comparisons are decided by the first eight bytes, without a look at the text.
+        let mut keyed: Vec<(u64, u32)> = (0..self.len() as u32)
+            .map(|id| (first_bytes(self.text_of(id)), id))
+            .collect();
+        keyed.sort_unstable_by(|a, b| {
+            a.0.cmp(&b.0)
+                .then_with(|| self.text_of(a.1).cmp(self.text_of(b.1)))
+        });
+        let sorted: Vec<u32> = keyed.into_iter().map(|(_, id)| id).collect();
         if let Some(pair) = sorted
             .windows(2)
             .find(|pair| self.piece(pair[0]) == self.piece(pair[1]))
@@ -256,6 +263,15 @@ pub(crate) fn parse_byte(piece: &str) -> Option<u8> {
             .bytes()
             .all(|digit| matches!(digit, b'0'..=b'9' | b'A'..=b'F'));
     canonical.then(|| u8::from_str_radix(digits, 16).ok())?
+}
+
+/// The first eight bytes as a number that is ordered as they are; zeros stand in for missing ones.
+fn first_bytes(piece: &str) -> u64 {
+    let mut bytes = [0; 8];
+    for (to, from) in bytes.iter_mut().zip(piece.bytes()) {
+        *to = from;
+    }
+    u64::from_be_bytes(bytes)
 }
 
 /// Enough of a piece to recognise it by in a message.
