@@ -18,8 +18,10 @@ pub(super) struct SpecialTokens {
     pub(super) pad: Role,
     pub(super) unk: Role,
     pub(super) mask: Role,
+    /// Tokens for the beginning and the end of a text, where they are not those above.
+    pub(super) bounds: Vec<AddedToken>,
     /// What other tokens the files declare special.
-    pub(super) others: Vec<AddedToken>,
+    pub(super) additional: Vec<AddedToken>,
 }
 
 /// The token that plays a role.
@@ -37,7 +39,12 @@ impl SpecialTokens {
         [&self.unk, &self.sep, &self.pad, &self.cls, &self.mask]
             .into_iter()
             .filter_map(|role| Some((role.token.as_ref()?, role.is_declared)))
-            .chain(self.others.iter().map(|token| (token, true)))
+            .chain(
+                self.bounds
+                    .iter()
+                    .chain(&self.additional)
+                    .map(|token| (token, true)),
+            )
     }
 }
 
@@ -68,7 +75,8 @@ impl Settings {
                 pad: role("[PAD]"),
                 unk: role("[UNK]"),
                 mask: role("[MASK]"),
-                others: Vec::new(),
+                bounds: Vec::new(),
+                additional: Vec::new(),
             },
             added: Vec::new(),
             lower_case: false,
@@ -145,7 +153,10 @@ impl Settings {
         }
         for key in ["bos_token", "eos_token"] {
             if let Some(value) = file.content.get(key).filter(|value| !value.is_null()) {
-                self.declare(file.added_token(key, value, true)?);
+                let token = file.added_token(key, value, true)?;
+                if !self.is_special(&token) {
+                    self.special.bounds.push(token);
+                }
             }
         }
         match file.content.get("additional_special_tokens") {
@@ -153,7 +164,10 @@ impl Settings {
             Some(Value::Array(tokens)) => {
                 for (index, token) in tokens.iter().enumerate() {
                     let at = format!("additional_special_tokens[{index}]");
-                    self.declare(file.added_token(&at, token, true)?);
+                    let token = file.added_token(&at, token, true)?;
+                    if !self.is_special(&token) {
+                        self.special.additional.push(token);
+                    }
                 }
             }
             Some(_) => return Err(file.invalid("additional_special_tokens", "expected a list")),
@@ -161,14 +175,10 @@ impl Settings {
         Ok(())
     }
 
-    fn declare(&mut self, token: AddedToken) {
-        if !self
-            .special
+    fn is_special(&self, token: &AddedToken) -> bool {
+        self.special
             .all()
             .any(|(known, _)| known.content == token.content)
-        {
-            self.special.others.push(token);
-        }
     }
 
     /// `added_tokens.json` gives ids and no flags.

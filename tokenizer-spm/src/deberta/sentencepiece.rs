@@ -1,5 +1,6 @@
 //! A SentencePiece model with added tokens, as Hugging Face's slow `DebertaV2Tokenizer` uses it.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use super::files::Settings;
@@ -15,6 +16,8 @@ pub(super) struct SpmTokenizer {
     matcher: Matcher,
     /// Finds tokens that stay as they are when the text is lowercased.
     protected: Matcher,
+    /// Special tokens that stand on their own in decoded text: additional ones beyond the model's pieces.
+    apart: HashSet<u32>,
     lower_case: bool,
     split_by_punct: bool,
 }
@@ -76,7 +79,13 @@ impl SpmTokenizer {
         };
         let matcher = all(|_| true);
         let protected = all(|token| token.special || token.normalized);
+        let additional = settings.special.additional.iter();
+        let apart = additional
+            .filter_map(|token| added.id(&token.content))
+            .filter(|&id| id as usize >= model.vocab_size())
+            .collect();
         Ok(Self {
+            apart,
             matcher,
             protected,
             model,
@@ -244,10 +253,9 @@ impl SpmTokenizer {
         let mut part = Part::default();
         for &id in ids {
             match self.added.token(id) {
-                Some(token) if token.special => {
-                    if !skip_special_tokens {
-                        part.push_special(&self.model, &token.content)?;
-                    }
+                Some(token) if token.special && skip_special_tokens => {}
+                Some(token) if token.special && !self.apart.contains(&id) => {
+                    part.push_special(&self.model, &token.content)?;
                 }
                 Some(token) => {
                     let decoded = std::mem::take(&mut part).finish(&self.model)?;

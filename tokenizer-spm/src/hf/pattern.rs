@@ -10,8 +10,9 @@ use std::ops::Range;
 
 use regex::Regex;
 
-/// What Oniguruma takes for a word character; the `regex` crate adds two joiners to it.
-const WORD: &str = r"\p{Alphabetic}\p{M}\p{Nd}\p{Pc}";
+/// What Oniguruma takes for a word character. Unlike the `regex` crate it leaves two joiners out, and it
+/// counts the superscripts and fractions of Latin-1 in.
+const WORD: &str = r"\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u{B2}\u{B3}\u{B9}\u{BC}-\u{BE}";
 
 /// A pattern and how to find it.
 #[derive(Debug, Clone)]
