@@ -170,7 +170,7 @@ impl Batch {
         self.bounds[i]..self.bounds[i + 1]
     }
 
-    /// Whether sequence `i` has a token at position 0, where a tokenizer puts [CLS].
+    /// Whether sequence `i` has a token at position 0, where a tokenizer puts `[CLS]`.
     ///
     /// # Panics
     /// Where `i` is not below [`Batch::len`].

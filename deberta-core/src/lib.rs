@@ -14,3 +14,8 @@ pub use deberta_kernels::Activation;
 pub use error::{Error, Misshapen};
 pub use model::{HeadChoice, HeadKind, LoadOptions, Model, Output};
 pub use tasks::{TextClassifier, TokenClassifier};
+
+/// Keeps the README's code compiling.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
