@@ -13,6 +13,7 @@ import re
 from faker import Faker
 
 import ner_lists as lists
+from ner_clauses import clause
 from common import detokenise, read_banking, read_glosses, read_sst2
 from ner_templates import EMPTY, MIXED, lines
 from wnut import read_wnut
@@ -217,8 +218,10 @@ Robotics,Logistics,Solutions,Holdings,Ventures,Consulting,Entertainment,Records,
                 spans.append((start + 4 if value[:4] in ("the ", "The ") else start, len(text), kind))
         return text, spans
 
-    def sentence(self, rng):
-        text, spans = self.fill(rng.choice(self.templates), rng)
+    def sentence(self, rng, clauses=0.0):
+        """A sentence; `clauses` is the share of those put together by ner_clauses.py."""
+        pattern = clause(rng) if clauses and rng.random() < clauses else rng.choice(self.templates)
+        text, spans = self.fill(pattern, rng)
         roll = rng.random()
         if self.side == "train":
             if roll < 0.04:
@@ -286,8 +289,8 @@ def join_words(words, tags, rng=None, names=None):
     return text, spans
 
 
-def training_epoch(names, pools, wnut, rng, generated=20000, empty=2500, real=7000, copies=3):
-    rows = [names.sentence(rng) for _ in range(generated)]
+def training_epoch(names, pools, wnut, rng, generated=20000, empty=2500, real=7000, copies=3, clauses=0.0):
+    rows = [names.sentence(rng, clauses) for _ in range(generated)]
     rows += [names.nothing(rng) for _ in range(empty)]
     rows += [real_sample(pools, rng) for _ in range(real)]
     for copy in range(copies):

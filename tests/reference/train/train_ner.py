@@ -1,6 +1,6 @@
 """Fine-tunes the pretrained encoder as a tagger of persons, organisations and places; writes models/ner.
 
-    python train_ner.py [--epochs 2] [--output DIR]
+    python train_ner.py [--epochs 2] [--output DIR] [--start DIR] [--clauses 0.5]
 """
 
 import argparse
@@ -34,7 +34,6 @@ from common import (
 from scores import LABELS, encode_spans, generated_scores, wnut_scores
 from wnut import read_wnut
 
-SEED = 20240504
 LIMIT = 100
 
 
@@ -57,18 +56,24 @@ def main():
     parser.add_argument("--drop", type=float, default=0.04)
     parser.add_argument("--sampling", type=float, default=0.4)
     parser.add_argument("--generated", type=int, default=20000)
+    parser.add_argument("--clauses", type=float, default=0.0, help="share of sentences put together by ner_clauses.py")
+    parser.add_argument("--start", type=Path, help="folder of an earlier run to go on from")
+    parser.add_argument("--seed", type=int, default=20240504)
     parser.add_argument("--output", type=Path, default=MODELS / "ner")
     args = parser.parse_args()
 
-    seed_everything(SEED)
+    seed_everything(args.seed)
     log = Log()
-    rng = random.Random(SEED)
+    rng = random.Random(args.seed)
     vocabulary = Vocabulary(WORK / "spm.model")
     config = architecture(vocabulary, id2label=dict(enumerate(LABELS)), label2id={l: i for i, l in enumerate(LABELS)})
     fast_attention.check(config)
     fast_attention.install()
     model = DebertaV2ForTokenClassification(config)
-    load_encoder(model, WORK / "encoder.safetensors")
+    if args.start:
+        model = DebertaV2ForTokenClassification.from_pretrained(args.start, dtype=torch.float32)
+    else:
+        load_encoder(model, WORK / "encoder.safetensors")
     names, pools, wnut = ner_data.Names("train"), ner_data.real_text(), read_wnut("train")
     optim = optimiser(model, args.rate, 0.05)
     average = Average(model, 0.998)
@@ -77,7 +82,7 @@ def main():
     step = 0
     for epoch in range(args.epochs):
         model.train()
-        rows = encode(ner_data.training_epoch(names, pools, wnut, rng, args.generated), vocabulary, rng, args)
+        rows = encode(ner_data.training_epoch(names, pools, wnut, rng, args.generated, clauses=args.clauses), vocabulary, rng, args)
         plan = batches([len(ids) for ids, _ in rows], args.tokens, rng)
         total = 0.0
         for number, batch in enumerate(plan):
