@@ -175,7 +175,7 @@ impl SpmTokenizer {
         let mut keep = self.protected.find(text).map(|(range, _)| range).peekable();
         Normalized::lowercase_where(text, |at| {
             while keep.next_if(|range| range.end <= at).is_some() {}
-            !keep.peek().is_some_and(|range| range.start <= at)
+            keep.peek().is_none_or(|range| range.start > at)
         })
     }
 

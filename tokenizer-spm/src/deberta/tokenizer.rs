@@ -223,7 +223,7 @@ impl DebertaTokenizer {
                 self.encode_text(second, 1, options.trim_offsets)?,
             ],
         };
-        assemble(&texts, &self.template, options)
+        assemble(texts, &self.template, options)
     }
 
     fn encode_text(
@@ -267,9 +267,18 @@ impl DebertaTokenizer {
     /// # Ok::<(), tokenizer_spm::TokenizerError>(())
     /// ```
     pub fn with_special_tokens(&self, first: &Encoding, second: Option<&Encoding>) -> Encoding {
-        let dropped = first.dropped + second.map_or(0, |second| second.dropped);
-        let mut encoding = self.template.fill(first, second);
-        encoding.dropped = dropped;
+        let is_pair = second.is_some();
+        let capacity = first.len() + second.map_or(0, Encoding::len) + self.template.added(is_pair);
+        let mut encoding = self
+            .template
+            .fill(is_pair, true, capacity, |out, sequence, type_id| {
+                let text = if sequence == 0 { Some(first) } else { second };
+                let Some(text) = text else { return };
+                let start = out.len();
+                out.append(text, 0..text.len(), Some(type_id));
+                out.sequence_ids[start..].fill(Some(sequence as u8));
+            });
+        encoding.dropped = first.dropped + second.map_or(0, |second| second.dropped);
         encoding
     }
 

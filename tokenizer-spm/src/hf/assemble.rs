@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::encoding::Encoding;
 use super::options::{EncodeOptions, PadTo, Padding, Side};
-use super::template::{Piece, Template};
-use super::truncation;
+use super::template::Template;
+use super::truncation::{self, Windows};
 use crate::TokenizerError;
 
 /// More tokens than this in the windows of one input are an error, not a machine without memory.
@@ -18,23 +18,18 @@ pub(crate) struct PadToken {
     pub(crate) content: String,
 }
 
-/// For each piece of a template that is a text, in order, the range of its tokens. Shared beginnings
-/// are what makes many windows of a pair cheap to list.
+/// For each text of a template, in order, the range of its tokens.
 type Choice = Vec<Range<usize>>;
 
 /// Puts one or two encoded texts into the template, after cutting them to length.
 pub(crate) fn assemble(
-    texts: &[Encoding],
+    texts: Vec<Encoding>,
     template: &Template,
     options: &EncodeOptions,
 ) -> Result<Encoding, TokenizerError> {
     let is_pair = texts.len() > 1;
-    let pieces = template.pieces(is_pair);
-    let added = if options.add_special_tokens {
-        template.added(is_pair)
-    } else {
-        0
-    };
+    let specials = options.add_special_tokens;
+    let added = if specials { template.added(is_pair) } else { 0 };
     let lengths: Vec<usize> = texts.iter().map(Encoding::len).collect();
     let mut windows = match &options.truncation {
         Some(truncation) => truncation::windows(&lengths, added, truncation)?,
@@ -43,21 +38,67 @@ pub(crate) fn assemble(
     if !options.overflowing {
         windows.iter_mut().for_each(|windows| windows.truncate(1));
     }
-
-    let sequences: Vec<usize> = pieces
-        .iter()
-        .filter_map(|piece| match piece {
-            Piece::Text { sequence, .. } => Some(usize::from(*sequence).min(texts.len() - 1)),
-            Piece::Special { .. } => None,
-        })
-        .collect();
+    let sequences: Vec<usize> = template.sequences(is_pair).collect();
     check_window_tokens(&sequences, &windows, added)?;
 
-    // The main choice, and after it the others in the reference's order: piece by piece, what overflowed
-    // so far goes with every window of the next text, then the main one with every overflowing window.
+    let (main, others) = choices(&sequences, &windows);
+    let total: usize = lengths.iter().sum();
+    let capacity = |choice: &Choice| added + choice.iter().map(Range::len).sum::<usize>();
+    let count_dropped = |encoding: &mut Encoding| {
+        let mask = encoding.special_tokens_mask.iter();
+        let kept = mask.filter(|&&special| special == 0).count();
+        encoding.dropped = total.saturating_sub(kept);
+    };
+    // The reference gives the type id of the template to what remains of a text, and the number of the
+    // text to the windows that were cut off.
+    let build = |choice: &Choice| {
+        let mut ranges = choice.iter();
+        let mut encoding = template.fill(
+            is_pair,
+            specials,
+            capacity(choice),
+            |out, sequence, type_id| {
+                let Some(range) = ranges.next() else { return };
+                let is_first = windows[sequence].first() == Some(range);
+                let type_id = if is_first { type_id } else { sequence as u32 };
+                out.append(&texts[sequence], range.clone(), Some(type_id));
+            },
+        );
+        count_dropped(&mut encoding);
+        encoding
+    };
+    let overflowing: Vec<Encoding> = others.iter().map(build).collect();
+
+    // What remains of a text is moved, not copied, unless the template has the text twice.
+    let mut encoding = if sequences.len() <= texts.len() && sequences.first() != sequences.get(1) {
+        let mut texts: Vec<Option<Encoding>> = texts.into_iter().map(Some).collect();
+        let mut ranges = main.iter();
+        let mut encoding = template.fill(
+            is_pair,
+            specials,
+            capacity(&main),
+            |out, sequence, type_id| {
+                if let (Some(text), Some(range)) = (texts[sequence].take(), ranges.next()) {
+                    out.append_owned(text, range.clone(), type_id);
+                }
+            },
+        );
+        count_dropped(&mut encoding);
+        encoding
+    } else {
+        build(&main)
+    };
+    encoding.overflowing = overflowing;
+    Ok(encoding)
+}
+
+/// What remains of the texts, and all other combinations of windows in the reference's order: text by
+/// text, what overflowed so far goes with every window of the next text, then what remains goes with
+/// every window of it that was cut off.
+fn choices(sequences: &[usize], windows: &[Windows]) -> (Choice, Vec<Choice>) {
     let mut main: Choice = Vec::new();
     let mut others: Vec<Choice> = Vec::new();
-    for &sequence in &sequences {
+    for &sequence in sequences {
         let Some((first, rest)) = windows[sequence].split_first() else {
             continue;
         };
@@ -74,47 +115,13 @@ pub(crate) fn assemble(
         main.push(first.clone());
         others = next;
     }
-
-    let total: usize = lengths.iter().sum();
-    let build = |choice: &Choice| {
-        let mut encoding =
-            Encoding::with_capacity(added + choice.iter().map(Range::len).sum::<usize>());
-        let mut ranges = choice.iter().zip(&sequences);
-        for piece in pieces {
-            match piece {
-                Piece::Text { type_id, .. } => {
-                    if let Some((range, &sequence)) = ranges.next() {
-                        // The reference gives windows that were cut off the number of the text.
-                        let is_first = windows[sequence].first() == Some(range);
-                        let type_id = if is_first { *type_id } else { sequence as u32 };
-                        encoding.append(&texts[sequence], range.clone(), Some(type_id));
-                    }
-                }
-                Piece::Special { tokens, type_id } if options.add_special_tokens => {
-                    for (id, token) in tokens {
-                        encoding.push_special(*id, token, *type_id, 1);
-                    }
-                }
-                Piece::Special { .. } => {}
-            }
-        }
-        let kept = encoding
-            .special_tokens_mask
-            .iter()
-            .filter(|&&special| special == 0)
-            .count();
-        encoding.dropped = total.saturating_sub(kept);
-        encoding
-    };
-    let mut encoding = build(&main);
-    encoding.overflowing = others.iter().map(build).collect();
-    Ok(encoding)
+    (main, others)
 }
 
 /// Refuses inputs whose windows would not fit into memory.
 fn check_window_tokens(
     sequences: &[usize],
-    windows: &[truncation::Windows],
+    windows: &[Windows],
     added: usize,
 ) -> Result<(), TokenizerError> {
     // All combinations, each as long as its longest windows.
@@ -124,8 +131,9 @@ fn check_window_tokens(
         combinations = combinations.saturating_mul(windows[sequence].len());
         longest += windows[sequence].iter().map(Range::len).max().unwrap_or(0);
     }
-    // A single window may be as long as it likes: there the text itself is as long.
-    if combinations > 2 && combinations.saturating_mul(longest) > MAX_WINDOW_TOKENS {
+    // Each token once, or once more for an overlap, is no more than the text itself holds.
+    let repeats = combinations > 2 || sequences.len() > windows.len();
+    if repeats && combinations.saturating_mul(longest) > MAX_WINDOW_TOKENS {
         return Err(TokenizerError::InvalidOptions {
             option: "truncation",
             problem: format!(

@@ -139,6 +139,28 @@ impl Encoding {
             .extend_from_slice(&other.char_offsets[range]);
     }
 
+    /// The same for an encoding that is not needed any more, without copying its tokens.
+    pub(crate) fn append_owned(&mut self, mut other: Encoding, range: Range<usize>, type_id: u32) {
+        fn part<T>(column: &mut Vec<T>, range: &Range<usize>, out: &mut Vec<T>) {
+            column.truncate(range.end);
+            column.drain(..range.start);
+            out.append(column);
+        }
+        part(&mut other.ids, &range, &mut self.ids);
+        part(&mut other.tokens, &range, &mut self.tokens);
+        self.type_ids.resize(self.ids.len(), type_id);
+        part(&mut other.attention_mask, &range, &mut self.attention_mask);
+        part(
+            &mut other.special_tokens_mask,
+            &range,
+            &mut self.special_tokens_mask,
+        );
+        part(&mut other.word_ids, &range, &mut self.word_ids);
+        part(&mut other.sequence_ids, &range, &mut self.sequence_ids);
+        part(&mut other.offsets, &range, &mut self.offsets);
+        part(&mut other.char_offsets, &range, &mut self.char_offsets);
+    }
+
     /// With all tokens of `text` there: trims their offsets if wanted and counts characters.
     pub(crate) fn finish_text(&mut self, text: &str, trim: bool) {
         if trim {

@@ -300,12 +300,12 @@ mod tests {
     #[test]
     fn replacement_is_aligned_with_the_end_of_the_match() {
         let mut text = Normalized::new("a  b", 0);
-        text.replace([1..3], "__");
+        text.replace(std::iter::once(1..3), "__");
         assert_eq!(
             spans(&text),
             [('a', 0, 1), ('_', 2, 3), ('_', 2, 3), ('b', 3, 4)]
         );
-        text.replace([0..4], "");
+        text.replace(std::iter::once(0..4), "");
         assert_eq!(text.text(), "");
     }
 

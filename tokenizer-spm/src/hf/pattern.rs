@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(find(".", "a\nb"), [0..1, 2..3]);
         assert_eq!(find(r"\w+", "aé_\u{200d}ⅷ"), [0..4, 7..10]);
         assert_eq!(find(r"[\w-]+", "a-b c"), [0..3, 4..5]);
-        assert_eq!(find(r"\u0061\.", "a.b"), [0..2]);
+        assert_eq!(find(r"\u0061\.", "a.ba."), [0..2, 3..5]);
     }
 
     #[test]

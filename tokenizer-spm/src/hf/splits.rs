@@ -194,8 +194,7 @@ impl Splits {
                 text.push_str(&self.text[old.clone()]);
                 origins.extend_from_slice(&self.origins[old]);
             } else {
-                let starts_with_it = self.text[old.clone()]
-                    .starts_with(|first| first == ' ' || first == replacement);
+                let starts_with_it = self.text[old.clone()].starts_with([' ', replacement]);
                 if !starts_with_it && wants_prefix(part.base) {
                     text.push(replacement);
                     push_origins(&mut origins, replacement, self.origins[old.start]);

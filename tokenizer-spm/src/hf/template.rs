@@ -80,25 +80,37 @@ impl Template {
         self.pieces(is_pair).iter().map(count).sum()
     }
 
-    /// Puts the tokens of one or two texts into the template.
-    pub(crate) fn fill(&self, first: &Encoding, second: Option<&Encoding>) -> Encoding {
-        let mut out = Encoding::with_capacity(
-            first.len() + second.map_or(0, Encoding::len) + self.added(second.is_some()),
-        );
-        for piece in self.pieces(second.is_some()) {
+    /// The texts of the template in order: 0 for the first, 1 for the second.
+    pub(crate) fn sequences(&self, is_pair: bool) -> impl Iterator<Item = usize> {
+        self.pieces(is_pair)
+            .iter()
+            .filter_map(move |piece| match piece {
+                Piece::Text { sequence, .. } => Some(usize::from(is_pair && *sequence > 0)),
+                Piece::Special { .. } => None,
+            })
+    }
+
+    /// Fills the template: special tokens if they are wanted, and for each text whatever `text`
+    /// appends, given which text it is and its type id.
+    pub(crate) fn fill(
+        &self,
+        is_pair: bool,
+        specials: bool,
+        capacity: usize,
+        mut text: impl FnMut(&mut Encoding, usize, u32),
+    ) -> Encoding {
+        let mut out = Encoding::with_capacity(capacity);
+        for piece in self.pieces(is_pair) {
             match piece {
-                Piece::Special { tokens, type_id } => {
+                Piece::Text { sequence, type_id } => {
+                    text(&mut out, usize::from(is_pair && *sequence > 0), *type_id);
+                }
+                Piece::Special { tokens, type_id } if specials => {
                     for (id, token) in tokens {
                         out.push_special(*id, token, *type_id, 1);
                     }
                 }
-                Piece::Text { sequence, type_id } => {
-                    let text = if *sequence == 0 { Some(first) } else { second };
-                    let Some(text) = text else { continue };
-                    let start = out.len();
-                    out.append(text, 0..text.len(), Some(*type_id));
-                    out.sequence_ids[start..].fill(Some(*sequence));
-                }
+                Piece::Special { .. } => {}
             }
         }
         out

@@ -179,7 +179,7 @@ impl HfTokenizer {
                 self.encode_text(second, 1, options.trim_offsets)?,
             ],
         };
-        assemble(&texts, &self.template, options)
+        assemble(texts, &self.template, options)
     }
 
     /// The tokens of one text, before anything is added or cut off.
