@@ -157,20 +157,24 @@ impl Model {
     /// on the number of threads.
     ///
     /// # Errors
-    /// [`Error`] for an id, type or position outside its table, a sequence without [CLS] where the head needs one, or
+    /// [`Error`] for an id, type or position outside its table, a sequence without `[CLS]` where the head needs one, or
     /// a table row that holds NaN or an infinity.
     pub fn forward(&self, batch: &Batch) -> Result<Output, Error> {
         if self.head.needs_cls() {
             head::first_tokens(batch)?;
         }
-        let run = || {
+        self.install(|| {
             let hidden = self.encoder.forward(&self.backend, batch)?;
             let logits = self.head.forward(&self.backend, &hidden, batch)?;
             Ok(Output {
                 last_hidden_state: self.backend.read(hidden)?,
                 logits: logits.map(|logits| self.backend.read(logits)).transpose()?,
             })
-        };
+        })
+    }
+
+    /// Runs something on the model's own pool, or on that of the caller if it has none.
+    pub(crate) fn install<R: Send>(&self, run: impl FnOnce() -> R + Send) -> R {
         match &self.pool {
             Some(pool) => pool.install(run),
             None => run(),

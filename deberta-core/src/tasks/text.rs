@@ -183,7 +183,7 @@ impl TextClassifier {
 
     /// The merged logits of each input of a portion.
     fn logits(&self, inputs: &[Input<'_>], offset: usize) -> Result<Vec<Merged>, Error> {
-        let texts = self.encoder.encode(inputs)?;
+        let texts = self.model.install(|| self.encoder.encode(inputs))?;
         let mut merged = Vec::with_capacity(texts.len());
         let mut windows: Vec<(usize, Window)> = Vec::new();
         for (i, text) in texts.iter().enumerate() {

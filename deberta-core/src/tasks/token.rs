@@ -144,7 +144,7 @@ impl TokenClassifier {
         for portion in run::portions(texts.iter().map(|text| text.len())) {
             let offset = portion.start;
             let inputs: Vec<Input<'_>> = texts[portion].iter().map(|&t| Input::Single(t)).collect();
-            let tokenized = self.encoder.encode(&inputs)?;
+            let tokenized = self.model.install(|| self.encoder.encode(&inputs))?;
             let scores = self.scores(&tokenized, offset)?;
             for ((text, tokenized), scores) in texts[offset..].iter().zip(&tokenized).zip(&scores) {
                 answers.push(self.group(text, tokenized, scores));
