@@ -95,6 +95,15 @@ pub enum TokenizerError {
         max: usize,
     },
 
+    /// A normalizer makes a text longer than any real one does.
+    #[error("normalisation makes more than {limit} bytes of a text of {length} bytes")]
+    NormalizedTooLong {
+        /// Length of the text in bytes.
+        length: usize,
+        /// How long it may become.
+        limit: usize,
+    },
+
     /// Options of a call contradict one another or cannot be met.
     #[error("invalid option `{option}`: {problem}")]
     InvalidOptions {

@@ -113,14 +113,14 @@ impl DebertaTokenizer {
             .iter()
             .map(|(_, token)| token.clone())
             .collect();
-        tokenizer.add_tokens(&added);
+        tokenizer.add_tokens(&added)?;
         let unknown: Vec<_> = settings
             .special
             .all()
             .filter(|(token, is_declared)| *is_declared && !tokenizer.is_added(&token.content))
             .map(|(token, _)| token.clone())
             .collect();
-        tokenizer.add_tokens(&unknown);
+        tokenizer.add_tokens(&unknown)?;
         let template = tokenizer.template().clone();
         Ok(Self::new(
             Vocabulary::Hf(Box::new(tokenizer)),

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::normalized::Normalized;
 use super::normalizers::Normalizer;
 use super::splits::Splits;
+use crate::TokenizerError;
 
 /// A token added to the vocabulary of the model.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
@@ -177,7 +178,7 @@ impl AddedVocabulary {
         model_id: impl Fn(&str) -> Option<u32>,
         model_size: usize,
         normalizer: Option<&Normalizer>,
-    ) {
+    ) -> Result<(), TokenizerError> {
         for token in tokens
             .iter()
             .filter(|token| token.special && !token.content.is_empty())
@@ -219,17 +220,17 @@ impl AddedVocabulary {
                 .filter_map(|token| Some((token, self.tokens.id(&token.content)?)))
         };
         self.raw = Matcher::new(with_ids(false).map(|(token, id)| (token.content.as_str(), id)));
-        let contents: Vec<(String, u32)> = with_ids(true)
-            .map(|(token, id)| {
-                let mut content = Normalized::new(&token.content, 0);
-                if let Some(normalizer) = normalizer {
-                    normalizer.apply(&mut content);
-                }
-                (content.text().to_owned(), id)
-            })
-            .collect();
+        let mut contents: Vec<(String, u32)> = Vec::new();
+        for (token, id) in with_ids(true) {
+            let mut content = Normalized::new(&token.content, 0);
+            if let Some(normalizer) = normalizer {
+                normalizer.apply(&mut content)?;
+            }
+            contents.push((content.text().to_owned(), id));
+        }
         self.normalized =
             Matcher::new(contents.iter().map(|(content, id)| (content.as_str(), *id)));
+        Ok(())
     }
 
     pub(crate) fn tokens(&self) -> &AddedTokens {
@@ -241,22 +242,30 @@ impl AddedVocabulary {
     }
 
     /// Cuts the added tokens out of a text and normalises what lies between them.
-    pub(crate) fn extract(&self, text: &str, normalizer: Option<&Normalizer>) -> Splits {
+    pub(crate) fn extract(
+        &self,
+        text: &str,
+        normalizer: Option<&Normalizer>,
+    ) -> Result<Splits, TokenizerError> {
         let mut splits = Splits::default();
+        let mut outcome = Ok(());
         self.cut(text, &self.raw, |range, id| {
             let mut segment = Normalized::new(&text[range.clone()], range.start as u32);
             if id.is_some() {
                 splits.push(&segment, 0..segment.text().len(), id);
                 return;
             }
-            if let Some(normalizer) = normalizer {
-                normalizer.apply(&mut segment);
+            if let Some(normalizer) = normalizer
+                && let Err(error) = normalizer.apply(&mut segment)
+            {
+                outcome = Err(error);
+                return;
             }
             self.cut(segment.text(), &self.normalized, |range, id| {
                 splits.push(&segment, range, id);
             });
         });
-        splits
+        outcome.map(|()| splits)
     }
 
     /// Hands over the matches in `text` and what lies between them.
@@ -321,7 +330,7 @@ mod tests {
 
     fn vocabulary(tokens: &[AddedToken]) -> AddedVocabulary {
         let mut vocabulary = AddedVocabulary::default();
-        vocabulary.add(tokens, |_| None, 100, None);
+        vocabulary.add(tokens, |_| None, 100, None).unwrap();
         vocabulary
     }
 
@@ -330,7 +339,7 @@ mod tests {
     }
 
     fn extract(vocabulary: &AddedVocabulary, text: &str) -> Vec<(String, Option<u32>)> {
-        let splits = vocabulary.extract(text, None);
+        let splits = vocabulary.extract(text, None).unwrap();
         let parts = splits.parts().iter();
         parts
             .map(|part| (splits.text(part.range.clone()).to_owned(), part.token))
@@ -395,17 +404,19 @@ mod tests {
     fn ids_come_from_the_model_or_are_the_next_free() {
         let mut vocabulary = AddedVocabulary::default();
         let known = |content: &str| (content == "b").then_some(7);
-        vocabulary.add(
-            &[token("a"), token("b"), token("a"), token("c")],
-            known,
-            100,
-            None,
-        );
+        vocabulary
+            .add(
+                &[token("a"), token("b"), token("a"), token("c")],
+                known,
+                100,
+                None,
+            )
+            .unwrap();
         assert_eq!(
             ["a", "b", "c"].map(|content| vocabulary.tokens().id(content)),
             [Some(100), Some(7), Some(101)]
         );
-        vocabulary.add(&[token("d")], |_| None, 100, None);
+        vocabulary.add(&[token("d")], |_| None, 100, None).unwrap();
         assert_eq!(vocabulary.tokens().id("d"), Some(102));
     }
 }

@@ -17,6 +17,7 @@
 //! ## Differences from the reference
 //!
 //! * An id without a token is an error when decoding, not skipped.
+//! * A normalizer may not make a text more than 64 times as long (beyond a megabyte).
 //! * Two equal pieces in a vocabulary are an error.
 //! * Where the reference panics (a stride longer than the window, options that leave no room), this is an
 //!   error.
@@ -32,6 +33,8 @@ mod normalizers;
 mod options;
 mod pattern;
 mod pre_tokenizers;
+#[cfg(test)]
+mod properties;
 mod schema;
 mod splits;
 mod template;

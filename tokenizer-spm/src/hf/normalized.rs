@@ -11,6 +11,8 @@
 
 use std::ops::Range;
 
+use crate::TokenizerError;
+
 /// A span of the original text, in bytes.
 ///
 /// 32 bits suffice: longer texts are refused before they come here.
@@ -55,7 +57,14 @@ pub(crate) struct Normalized {
     origins: Vec<Origin>,
     /// Where this text starts in the original, before any normalisation.
     base: u32,
+    /// Its length before any normalisation.
+    length: usize,
 }
+
+/// No character becomes more than 18 bytes for each of its own by Unicode's rules. A file whose rules
+/// go far beyond, doubling a text again and again, must not take all memory.
+const MAX_GROWTH: usize = 64;
+const MAX_SHORT: usize = 1 << 20;
 
 impl Normalized {
     /// The text as it is; `base` is where it starts in the original.
@@ -71,6 +80,7 @@ impl Normalized {
             text: text.to_owned(),
             origins,
             base,
+            length: text.len(),
         }
     }
 
@@ -82,12 +92,27 @@ impl Normalized {
         &self.origins
     }
 
+    /// An error where this text may not become `length` bytes long.
+    pub(crate) fn check_growth(&self, length: usize) -> Result<(), TokenizerError> {
+        let limit = MAX_GROWTH
+            .saturating_mul(self.length)
+            .saturating_add(MAX_SHORT);
+        if length > limit {
+            return Err(TokenizerError::NormalizedTooLong {
+                length: self.length,
+                limit,
+            });
+        }
+        Ok(())
+    }
+
     /// The text with the characters lowercased at whose position `wants` says so.
     pub(crate) fn lowercase_where(text: &str, mut wants: impl FnMut(usize) -> bool) -> Self {
         let mut lowered = Self {
             text: String::new(),
             origins: Vec::new(),
             base: 0,
+            length: text.len(),
         };
         for (at, character) in text.char_indices() {
             let origin = Origin {

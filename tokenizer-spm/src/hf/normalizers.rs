@@ -6,6 +6,7 @@ use super::normal_forms::NormalForm;
 use super::normalized::{Edit, Normalized};
 use super::pattern::Pattern;
 use super::unicode9;
+use crate::TokenizerError;
 use crate::charsmap::CharsMap;
 
 /// One step of normalisation, or several.
@@ -32,38 +33,53 @@ pub(crate) enum Normalizer {
 
 impl Normalizer {
     /// Normalises in place.
-    pub(crate) fn apply(&self, text: &mut Normalized) {
+    ///
+    /// # Errors
+    /// When the text becomes unreasonably long.
+    pub(crate) fn apply(&self, text: &mut Normalized) -> Result<(), TokenizerError> {
         match self {
-            Normalizer::Sequence(steps) => steps.iter().for_each(|step| step.apply(text)),
-            Normalizer::Precompiled(map) => precompiled(map, text),
+            Normalizer::Sequence(steps) => {
+                for step in steps {
+                    step.apply(text)?;
+                }
+            }
+            Normalizer::Precompiled(map) => precompiled(map, text)?,
             Normalizer::Strip { left, right } => text.strip(*left, *right),
             Normalizer::Replace { pattern, content } => {
                 let matches: Vec<_> = pattern.find(text.text()).collect();
+                let grown = matches.len().saturating_mul(content.len());
+                text.check_growth(text.text().len().saturating_add(grown))?;
                 text.replace(matches, content);
             }
             Normalizer::NormalForm(form) => {
                 if !form.is_obvious(text.text()) {
                     let edits = form.edits(text.text());
+                    text.check_growth(edits.len())?;
                     text.rewrite(edits);
                 }
             }
             Normalizer::Lowercase => lowercase(text),
-            Normalizer::Prepend(content) => text.prepend(content),
+            Normalizer::Prepend(content) => {
+                text.check_growth(text.text().len().saturating_add(content.len()))?;
+                text.prepend(content);
+            }
             Normalizer::Nmt => nmt(text),
             Normalizer::StripAccents => {
                 text.retain(|character| !unicode9::is_combining_mark(character));
             }
         }
+        Ok(())
     }
 }
 
 /// Applies SentencePiece's table the way Hugging Face does, which is not SentencePiece's way: a
 /// grapheme of less than six bytes is replaced as a whole by what the *shortest* key that it begins
 /// with maps to; otherwise its characters are looked up one by one, again by shortest key.
-fn precompiled(map: &CharsMap, text: &mut Normalized) {
+fn precompiled(map: &CharsMap, text: &mut Normalized) -> Result<(), TokenizerError> {
     let mut edits: Vec<Edit> = Vec::with_capacity(text.text().len());
     let mut changed = false;
     for grapheme in text.text().graphemes(true) {
+        text.check_growth(edits.len())?;
         if grapheme.len() < 6
             && let Some(replacement) = shortest(map, grapheme)
         {
@@ -85,6 +101,7 @@ fn precompiled(map: &CharsMap, text: &mut Normalized) {
     if changed {
         text.rewrite(edits);
     }
+    Ok(())
 }
 
 /// The replacement of the shortest key that `text` begins with.
@@ -161,7 +178,7 @@ mod tests {
 
     fn apply(normalizer: Normalizer, text: &str) -> (String, Vec<(u32, u32)>) {
         let mut normalized = Normalized::new(text, 0);
-        normalizer.apply(&mut normalized);
+        normalizer.apply(&mut normalized).unwrap();
         let spans = normalized
             .text()
             .char_indices()

@@ -107,20 +107,28 @@ impl HfTokenizer {
             .into_iter()
             .map(|entry| entry.token)
             .collect();
-        tokenizer.add_tokens(&tokens);
+        tokenizer.add_tokens(&tokens)?;
         Ok(tokenizer)
     }
 
     /// Adds tokens to the vocabulary, in order. A token that is known keeps its id, a new one gets the
     /// next free id after the model's and the added ones; an equal token is not added twice.
-    pub fn add_tokens(&mut self, tokens: &[AddedToken]) {
-        let model = &self.model;
-        self.added.add(
+    ///
+    /// # Errors
+    /// When normalisation makes a token unreasonably long.
+    pub fn add_tokens(&mut self, tokens: &[AddedToken]) -> Result<(), TokenizerError> {
+        let Self {
+            model,
+            added,
+            normalizer,
+            ..
+        } = self;
+        added.add(
             tokens,
             |token| model.id(token),
             model.len(),
-            self.normalizer.as_ref(),
-        );
+            normalizer.as_ref(),
+        )
     }
 
     /// Encodes a text or a pair of texts.
@@ -190,7 +198,7 @@ impl HfTokenizer {
         trim: bool,
     ) -> Result<Encoding, TokenizerError> {
         check_length(text)?;
-        let mut splits = self.added.extract(text, self.normalizer.as_ref());
+        let mut splits = self.added.extract(text, self.normalizer.as_ref())?;
         if let Some(pre_tokenizer) = &self.pre_tokenizer {
             pre_tokenizer.apply(&mut splits);
         }
