@@ -310,10 +310,8 @@ fn units() -> Vec<u32> {
     units[x] = (((x ^ 512) as u32) << 10) | HAS_VALUE | u32::from(b'x');
     units[512] = VALUE;
     // Positions that hold nothing need a label that leads nowhere.
-    for position in 0..768 {
-        if units[position] == 0 {
-            units[position] = if position & 0xFF == 1 { 2 } else { 1 };
-        }
+    for (position, unit) in units.iter_mut().enumerate().filter(|(_, unit)| **unit == 0) {
+        *unit = if position & 0xFF == 1 { 2 } else { 1 };
     }
     units
 }
