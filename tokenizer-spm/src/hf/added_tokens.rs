@@ -226,6 +226,14 @@ impl AddedVocabulary {
             if let Some(normalizer) = normalizer {
                 normalizer.apply(&mut content)?;
             }
+            // The reference finds an empty token between all bytes: no text survives that.
+            if content.text().is_empty() {
+                return Err(TokenizerError::InvalidModel {
+                    what: format!("added token {:?}", token.content),
+                    expected: "something that normalisation does not remove",
+                    found: "nothing left".to_owned(),
+                });
+            }
             contents.push((content.text().to_owned(), id));
         }
         self.normalized =

@@ -18,12 +18,13 @@
 //!
 //! * An id without a token is an error when decoding, not skipped.
 //! * A normalizer may not make a text more than 64 times as long (beyond a megabyte).
-//! * Two equal pieces in a vocabulary are an error.
+//! * Two equal pieces in a vocabulary are an error, and so is an added token that normalisation removes.
 //! * Where the reference panics (a stride longer than the window, options that leave no room), this is an
 //!   error.
 
 mod added_tokens;
 mod assemble;
+mod base64;
 mod decoders;
 mod encoding;
 mod model;

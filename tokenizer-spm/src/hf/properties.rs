@@ -226,6 +226,10 @@ fn hostile_files_are_refused_by_name() {
             "JSON",
         ),
         (
+            with(&["added_tokens"], json!([token("\n", "normalized")])),
+            "added token \"\\n\"",
+        ),
+        (
             normalizer(json!({"type": "BertNormalizer"})),
             "normalizer: BertNormalizer",
         ),

@@ -6,6 +6,7 @@ use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess
 use serde_json::Value;
 
 use super::added_tokens::AddedToken;
+use super::base64;
 use super::decoders::Decoder;
 use super::normal_forms::NormalForm;
 use super::normalizers::Normalizer;
@@ -290,7 +291,7 @@ impl Reader<'_> {
                 let Some(blob) = value.get("precompiled_charsmap").and_then(Value::as_str) else {
                     return Err(self.malformed(at, "expected a string `precompiled_charsmap`"));
                 };
-                let blob = decode_base64(blob)
+                let blob = base64::decode(blob)
                     .ok_or_else(|| self.malformed(at, "`precompiled_charsmap` is not base64"))?;
                 let map = CharsMap::from_bytes(&blob).map_err(|error| self.malformed(at, error))?;
                 Normalizer::Precompiled(Box::new(map))
@@ -486,59 +487,5 @@ impl Reader<'_> {
             multiple_of: entry.pad_to_multiple_of.filter(|&multiple| multiple > 0),
             side: entry.direction.into(),
         })
-    }
-}
-
-/// Base64 with padding, as it stands in the files. Nothing else is accepted.
-fn decode_base64(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| match byte {
-        b'A'..=b'Z' => Some(byte - b'A'),
-        b'a'..=b'z' => Some(byte - b'a' + 26),
-        b'0'..=b'9' => Some(byte - b'0' + 52),
-        b'+' => Some(62),
-        b'/' => Some(63),
-        _ => None,
-    };
-    let bytes = text.as_bytes();
-    if !bytes.len().is_multiple_of(4) {
-        return None;
-    }
-    let padding = bytes
-        .iter()
-        .rev()
-        .take(2)
-        .take_while(|&&byte| byte == b'=')
-        .count();
-    let digits = &bytes[..bytes.len() - padding];
-    let mut out = Vec::with_capacity(bytes.len() / 4 * 3);
-    for group in digits.chunks(4) {
-        let mut bits = 0_u32;
-        for &byte in group {
-            bits = bits << 6 | u32::from(digit(byte)?);
-        }
-        bits <<= 6 * (4 - group.len());
-        let [_, group_bytes @ ..] = bits.to_be_bytes();
-        let (kept, rest) = group_bytes.split_at(group.len() - 1);
-        if rest.iter().any(|&byte| byte != 0) {
-            return None;
-        }
-        out.extend_from_slice(kept);
-    }
-    Some(out)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64() {
-        assert_eq!(decode_base64("").unwrap(), b"");
-        assert_eq!(decode_base64("TQ==").unwrap(), b"M");
-        assert_eq!(decode_base64("TWE=").unwrap(), b"Ma");
-        assert_eq!(decode_base64("TWFu+/8A").unwrap(), b"Man\xfb\xff\0");
-        for bad in ["T", "TQ=", "T===", "TR==", "T Q=", "====", "=QTQ", "TWF-"] {
-            assert!(decode_base64(bad).is_none(), "{bad} was accepted");
-        }
     }
 }
