@@ -367,11 +367,15 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         path = train(arguments.text, folder)
         with open(path, "rb") as file:
-            blob = file.read()
+            model = proto.ModelProto.FromString(file.read())
+    # Where the files lay is nobody's business, and differs from run to run.
+    del model.trainer_spec.input[:]
+    model.trainer_spec.ClearField("model_prefix")
+    model.normalizer_spec.ClearField("normalization_rule_tsv")
+    blob = model.SerializeToString()
     model_path = os.path.join(arguments.out, "hf_spm.model")
     with open(model_path, "wb") as file:
         file.write(blob)
-    model = proto.ModelProto.FromString(blob)
     vocabulary = [[piece.piece, piece.score] for piece in model.pieces]
     if arguments.charsmap:  # for longer comparisons
         with open(arguments.charsmap, "rb") as file:
