@@ -43,16 +43,44 @@ fn number(value: &Value) -> usize {
     usize::try_from(number).expect("a size")
 }
 
-/// The names of the cases of one kind.
-fn cases(kind: &str) -> Vec<String> {
+/// What a pipeline answered with one model.
+struct Recording {
+    name: String,
+    model: PathBuf,
+    texts: Vec<Value>,
+}
+
+/// The recordings of one kind: of tiny random models, and of the model that ships.
+fn recordings(kind: &str) -> Vec<Recording> {
+    let read = |name: &str, model: PathBuf, file: PathBuf| Recording {
+        name: name.to_owned(),
+        model,
+        texts: list(&json(&file)["texts"]).to_vec(),
+    };
     let all = json(&pipeline("cases.json"));
-    let names: Vec<String> = list(&all["cases"])
+    let mut recordings: Vec<Recording> = list(&all["cases"])
         .iter()
         .filter(|case| case["task"] == kind)
-        .map(|case| text(&case["name"]).to_owned())
+        .map(|case| {
+            let name = text(&case["name"]);
+            let folder = pipeline(name);
+            let file = folder.join("expected.json");
+            read(name, folder, file)
+        })
         .collect();
-    assert!(names.len() >= 3, "only {names:?} of kind {kind}");
-    names
+    assert!(
+        recordings.len() >= 3,
+        "only {} of kind {kind}",
+        recordings.len()
+    );
+    let shipped = if kind == "text" { "sentiment" } else { "ner" };
+    let file = pipeline(&format!("shipped_{shipped}.json"));
+    recordings.push(read(
+        shipped,
+        workspace_root().join("models").join(shipped),
+        file,
+    ));
+    recordings
 }
 
 fn expect_labels(found: &[Classification], expected: &Value, what: &str) {
@@ -71,12 +99,14 @@ fn expect_labels(found: &[Classification], expected: &Value, what: &str) {
 
 #[test]
 fn text_classification_is_that_of_the_pipeline() {
-    for name in cases("text") {
-        let folder = pipeline(&name);
-        let load = || TextClassifier::load(&folder).expect(&name);
+    for Recording {
+        name,
+        model,
+        texts: rows,
+    } in recordings("text")
+    {
+        let load = || TextClassifier::load(&model).expect(&name);
         let classifier = load();
-        let expected = json(&folder.join("expected.json"));
-        let rows = list(&expected["texts"]);
         let inputs: Vec<Input<'_>> = rows
             .iter()
             .map(|row| match &row["pair"] {
@@ -174,17 +204,19 @@ fn expect_entities(text: &str, found: &[Entity], expected: &[Found], what: &str)
 
 #[test]
 fn token_classification_is_that_of_the_pipeline() {
-    for name in cases("token") {
-        let folder = pipeline(&name);
-        let expected = json(&folder.join("expected.json"));
-        let rows = list(&expected["texts"]);
+    for Recording {
+        name,
+        model,
+        texts: rows,
+    } in recordings("token")
+    {
         let texts: Vec<&str> = rows.iter().map(|row| text(&row["text"])).collect();
         for (key, aggregation) in STRATEGIES {
             // The reference splits BIOES entities at every E- and S-; the test below states our rule.
             if name == "token_bioes" && aggregation != Aggregation::None {
                 continue;
             }
-            let tagger = TokenClassifier::load(&folder)
+            let tagger = TokenClassifier::load(&model)
                 .expect(&name)
                 .with_aggregation(aggregation);
             let all = tagger.entities_batch(&texts).expect(&name);

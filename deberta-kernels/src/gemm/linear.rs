@@ -11,7 +11,7 @@
 //!
 //! A block of 192 values of k makes a panel of `192 · 32 · 4 B = 24 KiB` (AVX-512) or half that (AVX2), which stays in
 //! the first-level cache while all strips pass by; the packed strips are `96 · 192 · 4 B = 72 KiB`, and a task's part
-//! of the output at most `96 · 512 · 4 B = 192 KiB`: both fit the second-level cache.
+//! of the output at most `96 · 1024 · 4 B = 384 KiB`: both fit the second-level cache.
 //! The cut depends on the shape alone, and no sum is ever split along k: see [`micro`](super::micro).
 
 use super::Epilogue;
@@ -32,7 +32,7 @@ const BLOCK_ROWS: usize = 96;
 /// Values of k per block.
 const BLOCK_DEPTH: usize = 192;
 /// Columns of the output per task, at most.
-const BLOCK_COLUMNS: usize = 512;
+const BLOCK_COLUMNS: usize = 1024;
 /// Tasks per thread, so that no thread waits long for the last.
 const TASKS_PER_THREAD: usize = 3;
 /// Fewest columns per task: packing the rows again for each task costs about 16 columns' worth of time.
