@@ -154,9 +154,11 @@ fn same_largest(found: ArrayView1<f32>, expected: ArrayView1<f32>, tie: f32) -> 
 fn compare(case: &str, what: &str, found: ArrayView2<f32>, expected: ArrayView2<f32>, gap: f64) {
     assert_eq!(found.dim(), expected.dim(), "{case}: shape of {what}");
     let bound = f64::max(2e-5, 3.0 * gap);
+    let mut largest = 0.0_f64;
     for (index, (ours, theirs)) in found.outer_iter().zip(expected.outer_iter()).enumerate() {
         for (column, (&a, &b)) in ours.iter().zip(theirs).enumerate() {
             let error = (f64::from(a) - f64::from(b)).abs();
+            largest = largest.max(error);
             assert!(
                 error <= bound,
                 "{case}: {what}[{index}, {column}] is {a}, expected {b} within {bound:e}"
@@ -169,6 +171,8 @@ fn compare(case: &str, what: &str, found: ArrayView2<f32>, expected: ArrayView2<
             "{case}: largest of {what}[{index}]"
         );
     }
+    // `--nocapture` shows how close it is.
+    println!("{largest:.1e} (reference in f32 against f64: {gap:.1e}) {case} {what}");
 }
 
 /// The rows of `[B, L, N]` that belong to real tokens, in packed order.
