@@ -105,13 +105,25 @@ fn run(options: &Options) -> Result<(), Failure> {
     let mut lines = Lines::new();
     let mut first = true;
     loop {
-        let portion = lines.portion()?;
+        let portion = lines.portion(|line| {
+            if options.pair {
+                pair_of_line(line)
+            } else {
+                Ok((line, None))
+            }
+        })?;
         if portion.is_empty() {
             return Ok(());
         }
-        let inputs = inputs_of_lines(&portion, lines.number() + 1 - portion.len(), options.pair)?;
+        let inputs: Vec<Input<'_>> = portion
+            .iter()
+            .map(|(text, second)| match second {
+                Some(second) => Input::Pair(text, second),
+                None => Input::Single(text),
+            })
+            .collect();
         let answers = answer(&classifier, &inputs, options)?;
-        lines.beside(|| print(&inputs, &answers, options, first))?;
+        lines.answered(|| print(&inputs, &answers, options, first))?;
         first = false;
     }
 }
@@ -134,24 +146,11 @@ fn inputs_of_arguments(options: &Options) -> Result<Vec<Input<'_>>, Failure> {
         .collect())
 }
 
-/// `number` is that of the first line.
-fn inputs_of_lines(lines: &[String], number: usize, pair: bool) -> Result<Vec<Input<'_>>, Failure> {
-    if !pair {
-        return Ok(lines.iter().map(Input::from).collect());
-    }
-    let mut inputs = Vec::with_capacity(lines.len());
-    for (i, line) in lines.iter().enumerate() {
-        let Some((first, second)) = line
-            .split_once('\t')
-            .filter(|(_, rest)| !rest.contains('\t'))
-        else {
-            let number = number + i;
-            let expected = "--pair expects two texts with a tab between them";
-            return Err(format!("standard input, line {number}: {expected}").into());
-        };
-        inputs.push(Input::Pair(first, second));
-    }
-    Ok(inputs)
+fn pair_of_line(line: String) -> Result<(String, Option<String>), String> {
+    line.split_once('\t')
+        .filter(|(_, rest)| !rest.contains('\t'))
+        .map(|(first, second)| (first.to_owned(), Some(second.to_owned())))
+        .ok_or_else(|| "--pair expects two texts with a tab between them".to_owned())
 }
 
 fn answer(

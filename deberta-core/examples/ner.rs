@@ -93,15 +93,16 @@ fn run(options: &Options) -> Result<(), Failure> {
         return Ok(print(&texts, &answers, 1, options)?);
     }
     let mut lines = Lines::new();
+    let mut number = 1;
     loop {
-        let portion = lines.portion()?;
+        let portion = lines.portion(Ok)?;
         if portion.is_empty() {
             return Ok(());
         }
         let texts: Vec<&str> = portion.iter().map(String::as_str).collect();
         let answers = tagger.entities_batch(&texts)?;
-        let number = lines.number() + 1 - texts.len();
-        lines.beside(|| print(&texts, &answers, number, options))?;
+        lines.answered(|| print(&texts, &answers, number, options))?;
+        number += texts.len();
     }
 }
 

@@ -1,10 +1,12 @@
 //! The examples as a new user runs them: what they print, what they refuse, and how they end.
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::{OnceLock, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use deberta_tests::workspace_root;
 use safetensors::SafeTensors;
@@ -259,6 +261,61 @@ fn errors_say_what_and_where() {
     );
 }
 
+/// The lines before a bad one are answered.
+#[test]
+fn a_bad_line_costs_no_other_its_answer() {
+    let model = fixture("pipelines/text_softmax");
+    let tagger = fixture("pipelines/token_bio");
+    let cases: [(&str, &[&str], &[u8]); 3] = [
+        ("classify", &["--model", &model], b"a\nb\n\xff\xfe\nc\n"),
+        (
+            "classify",
+            &["--model", &model, "--pair"],
+            b"a\tx\nb\ty\nalone\nc\tz\n",
+        ),
+        ("ner", &["--model", &tagger], b"a\nb\n\xff\xfe\nc\n"),
+    ];
+    for (example, arguments, input) in cases {
+        let output = run(example, &[arguments, &["--json"]].concat(), input);
+        let errors = String::from_utf8(output.stderr).expect("UTF-8");
+        assert_eq!(output.status.code(), Some(1), "{example}: {errors}");
+        assert!(errors.contains("line 3"), "{example}: {errors}");
+        let answers = objects(&String::from_utf8(output.stdout).expect("UTF-8"));
+        let texts: Vec<_> = answers.iter().map(|answer| &answer["text"]).collect();
+        assert_eq!(texts, ["a", "b"], "{example} {arguments:?}");
+    }
+}
+
+/// What has arrived is answered before more is waited for, be it a part of the next line.
+#[test]
+fn a_slow_pipe_is_answered_at_once() {
+    let model = fixture("pipelines/text_softmax");
+    let mut child = command("classify")
+        .args(["--model", &model, "--json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the example starts");
+    let mut input = child.stdin.take().expect("piped");
+    let output = BufReader::new(child.stdout.take().expect("piped"));
+    let (sender, receiver) = mpsc::channel();
+    let reader = thread::spawn(move || {
+        for line in output.lines() {
+            sender.send(line.expect("UTF-8")).expect("a receiver");
+        }
+    });
+    for (written, text) in [("one\ntw", "one"), ("o\n", "two")] {
+        input.write_all(written.as_bytes()).expect("written");
+        // The pipe stays open: an example that waited for its end would not answer.
+        let answer = receiver.recv_timeout(Duration::from_secs(60));
+        let answer = answer.inspect_err(|_| child.kill().expect("killed"));
+        assert_eq!(objects(&answer.expect("an answer"))[0]["text"], text);
+    }
+    drop(input);
+    assert!(child.wait().expect("the example ends").success());
+    reader.join().expect("read");
+}
+
 /// One's own directory, as it goes wrong.
 #[test]
 fn damaged_model_directories() {
@@ -306,7 +363,7 @@ fn a_reader_that_goes_away_is_no_error() {
         .expect("the example starts");
     drop(child.stdout.take());
     let mut input = child.stdin.take().expect("piped");
-    let writer = std::thread::spawn(move || {
+    let writer = thread::spawn(move || {
         let _ = input.write_all("a line\n".repeat(5000).as_bytes());
     });
     let output = child.wait_with_output().expect("the example ends");
