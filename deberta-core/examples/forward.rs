@@ -5,11 +5,13 @@
 //!     --model DIR --input in.safetensors --output out.safetensors
 //! ```
 //!
-//! Reads `input_ids` (`[B, L]`, i64 or i32) and, where they are there, `attention_mask` and
-//! `token_type_ids` of the same shape. Writes `last_hidden_state` (`[B, L, N]`, f32, zeros on masked
+//! Reads `input_ids` (`[B, L]`, i64 or i32) and, where they are there, `attention_mask` (also bool or
+//! u8) and `token_type_ids` of the same shape. Writes `last_hidden_state` (`[B, L, N]`, f32, zeros on masked
 //! rows) and the head's `logits` (`[B, labels]`, or `[B, L, labels]` of a token head), or
 //! `start_logits` and `end_logits` (`[B, L]`).
 
+#[path = "common/model.rs"]
+mod model;
 #[path = "common/report.rs"]
 mod report;
 
@@ -42,6 +44,9 @@ struct Options {
     threads: Option<u16>,
 }
 
+/// The one input that may be bytes, as PyTorch's masks of booleans are.
+const MASK: &str = "attention_mask";
+
 /// Tokens, masked ones included, of one forward pass.
 const TOKENS_AT_ONCE: usize = 8192;
 
@@ -61,8 +66,8 @@ fn run(options: &Options) -> Result<(), Failure> {
     let read = |name| integers(&file, name, &options.input);
     let ids = read("input_ids")?
         .ok_or_else(|| format!("{}: no tensor input_ids", options.input.display()))?;
-    let (mask, types) = (read("attention_mask")?, read("token_type_ids")?);
-    let model = Model::load(&options.model, load)?;
+    let (mask, types) = (read(MASK)?, read("token_type_ids")?);
+    let model = Model::load(model::directory(&options.model)?, load)?;
 
     let outputs = forward(&model, &ids, mask.as_ref(), types.as_ref())?;
     write(&options.output, &outputs)
@@ -96,6 +101,13 @@ fn integers(
             .iter()
             .map(|&b| i32::from_le_bytes(b).into())
             .collect(),
+        // Whether they are 0 and 1 is checked as for a mask of integers.
+        Dtype::BOOL | Dtype::U8 if name == MASK => {
+            tensor.data().iter().map(|&byte| byte.into()).collect()
+        }
+        other if name == MASK => {
+            return Err(refuse(&format!("I64, I32, BOOL or U8, found {other:?}")).into());
+        }
         other => return Err(refuse(&format!("I64 or I32, found {other:?}")).into()),
     };
     Ok(Some(Array2::from_shape_vec((rows, columns), values)?))
@@ -109,7 +121,7 @@ fn forward(
     types: Option<&Array2<i64>>,
 ) -> Result<Vec<(&'static str, ndarray::ArrayD<f32>)>, Failure> {
     let (rows, length) = ids.dim();
-    for (name, array) in [("attention_mask", mask), ("token_type_ids", types)] {
+    for (name, array) in [(MASK, mask), ("token_type_ids", types)] {
         if let Some(found) = array.map(Array2::dim).filter(|&dim| dim != (rows, length)) {
             return Err(format!("{name}: expected shape {:?}, found {found:?}", ids.dim()).into());
         }
