@@ -6,10 +6,17 @@
 //!
 //! A shape is batch x length; with `--ragged` the lengths of a batch run evenly from an eighth of it to all of it.
 
+#[path = "common/model.rs"]
+mod model;
+#[path = "common/report.rs"]
+mod report;
+
 use clap::{Parser, ValueEnum};
 use deberta_core::{Batch, HeadKind, LoadOptions, Model};
-use std::error::Error;
+use report::Failure;
+use std::io::{self, Write};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// Times forward passes of a checkpoint.
@@ -24,12 +31,12 @@ struct Arguments {
     /// The arithmetic.
     #[arg(long, value_enum, default_value = "f32")]
     precision: Precision,
-    /// Threads.
-    #[arg(long, default_value_t = 2)]
-    threads: usize,
+    /// Threads, by default all.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
     /// Seconds per shape.
-    #[arg(long, default_value_t = 5.0)]
-    budget: f64,
+    #[arg(long, default_value = "5", value_parser = seconds)]
+    budget: Duration,
     /// Sequences of different lengths.
     #[arg(long)]
     ragged: bool,
@@ -40,6 +47,9 @@ enum Precision {
     F32,
 }
 
+/// Far more than any machine's memory lets pass at once.
+const MOST_TOKENS: usize = 1 << 24;
+
 fn shape(text: &str) -> Result<(usize, usize), String> {
     let (batch, length) = text
         .split_once('x')
@@ -48,7 +58,18 @@ fn shape(text: &str) -> Result<(usize, usize), String> {
         Ok(0) | Err(_) => Err(format!("expected a positive number, found {part:?}")),
         Ok(number) => Ok(number),
     };
-    Ok((number(batch)?, number(length)?))
+    let (batch, length): (usize, usize) = (number(batch)?, number(length)?);
+    match batch.checked_mul(length) {
+        Some(..=MOST_TOKENS) => Ok((batch, length)),
+        _ => Err(format!("expected at most {MOST_TOKENS} tokens")),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|&seconds: &f64| seconds > 0.0);
+    seconds
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "expected a finite number above 0".to_owned())
 }
 
 /// Sequences of reproducible ids below `rows`.
@@ -74,13 +95,18 @@ fn batch(
     }))
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    report::end(run(&Arguments::parse()))
+}
+
+fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Precision::F32 = arguments.precision;
-    let options = LoadOptions::default()
-        .threads(arguments.threads)
-        .head(HeadKind::Base);
-    let model = Model::load(&arguments.model, options)?;
+    let threads = match arguments.threads {
+        Some(threads) => threads.into(),
+        None => std::thread::available_parallelism()?.get(),
+    };
+    let options = LoadOptions::default().threads(threads).head(HeadKind::Base);
+    let model = Model::load(model::directory(&arguments.model)?, options)?;
     let name = arguments
         .model
         .file_name()
@@ -88,9 +114,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     for &(sequences, length) in &arguments.shapes {
         let batch = batch(sequences, length, arguments.ragged, model.vocabulary_rows())?;
         model.forward(&batch)?;
-        let (start, budget) = (Instant::now(), Duration::from_secs_f64(arguments.budget));
+        let start = Instant::now();
         let mut times = Vec::new();
-        while times.len() < 3 || start.elapsed() < budget {
+        while times.len() < 3 || start.elapsed() < arguments.budget {
             let begin = Instant::now();
             std::hint::black_box(model.forward(&batch)?);
             times.push(begin.elapsed().as_secs_f64() * 1e3);
@@ -99,7 +125,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let line = serde_json::json!({
             "system": "ours",
             "precision": "f32",
-            "threads": arguments.threads,
+            "threads": threads,
             "model": name,
             "batch": sequences,
             "seq": length,
@@ -108,7 +134,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             "min_ms": times[0],
             "runs": times.len(),
         });
-        println!("{line}");
+        writeln!(io::stdout(), "{line}")?;
     }
     Ok(())
 }
