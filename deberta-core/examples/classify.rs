@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use comfy_table::{CellAlignment, Table, presets};
 use common::lines::Lines;
+use common::model;
 use common::report::{self, Failure};
 use deberta_core::LoadOptions;
 use deberta_core::tasks::{
@@ -26,10 +27,13 @@ use serde::Serialize;
 struct Options {
     /// The texts; none: lines of standard input
     texts: Vec<String>,
-    /// A directory with a model in Hugging Face layout
-    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/sentiment"))]
+    /// A directory with a model in Hugging Face layout [default: models/sentiment of this repository]
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/sentiment"), hide_default_value = true)]
     model: PathBuf,
     /// Take texts two by two: arguments in turn, or both texts of a line with a tab between
+    ///
+    /// Where both texts are longer than half a window, every window of one is read beside every
+    /// window of the other: the work grows with the product of their lengths.
     #[arg(long)]
     pair: bool,
     /// Show so many labels of each text
@@ -39,7 +43,7 @@ struct Options {
     #[arg(long, conflicts_with = "top_k")]
     all: bool,
     /// From logits to scores, if not as the model's configuration says
-    #[arg(long)]
+    #[arg(long, value_enum)]
     function: Option<Function>,
     /// Tokens of one window over a long text
     #[arg(long)]
@@ -60,14 +64,19 @@ struct Options {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Function {
+    /// Scores of all labels that add up to 1
     Softmax,
+    /// A score between 0 and 1 for each label by itself
     Sigmoid,
+    /// The logits as they are
     None,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Merge {
+    /// The mean of their logits, by the share of the text that each adds
     Mean,
+    /// The largest logit of each label: whether some window has it
     Max,
 }
 
@@ -80,8 +89,8 @@ fn run(options: &Options) -> Result<(), Failure> {
     if let Some(threads) = options.threads {
         load = load.threads(threads.into());
     }
-    let mut classifier =
-        TextClassifier::load_with(&options.model, load)?.with_windows(&WindowOptions {
+    let mut classifier = TextClassifier::load_with(model::directory(&options.model)?, load)?
+        .with_windows(&WindowOptions {
             max_length: options.max_length,
             overlap: options.overlap,
             merge: match options.merge {

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use comfy_table::{CellAlignment, Table, presets};
 use common::lines::Lines;
+use common::model;
 use common::report::{self, Failure};
 use deberta_core::LoadOptions;
 use deberta_core::tasks::{Aggregation, Entity, TokenClassifier, WindowOptions};
@@ -24,8 +25,8 @@ use serde::Serialize;
 struct Options {
     /// The texts; none: lines of standard input
     texts: Vec<String>,
-    /// A directory with a model in Hugging Face layout
-    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/ner"))]
+    /// A directory with a model in Hugging Face layout [default: models/ner of this repository]
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/ner"), hide_default_value = true)]
     model: PathBuf,
     /// How the labels of tokens become entities
     #[arg(long, value_enum, default_value = "simple")]
@@ -70,7 +71,7 @@ fn run(options: &Options) -> Result<(), Failure> {
     if let Some(threads) = options.threads {
         load = load.threads(threads.into());
     }
-    let mut tagger = TokenClassifier::load_with(&options.model, load)?
+    let mut tagger = TokenClassifier::load_with(model::directory(&options.model)?, load)?
         .with_windows(&WindowOptions {
             max_length: options.max_length,
             overlap: options.overlap,

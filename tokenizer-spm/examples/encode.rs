@@ -15,6 +15,8 @@ use tokenizer_spm::deberta::{DebertaTokenizer, EncodeOptions};
 use tokenizer_spm::{SentencePiece, TokenizerError};
 
 /// Encode each line of standard input: {"ids":[..],"tokens":[..],"offsets":[[byte_start,byte_end],..]}
+///
+/// A line ends before its \n; a \r there and a byte order mark are kept as part of the line.
 #[derive(Parser)]
 struct Arguments {
     /// An spm.model (or spiece.model), a tokenizer.json, or the directory of a checkpoint

@@ -1,6 +1,7 @@
 //! What the examples share.
 
 pub(crate) mod lines;
+pub(crate) mod model;
 pub(crate) mod report;
 
 /// A text as a table shows it: one line, cut where it is long.
