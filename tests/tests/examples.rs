@@ -254,6 +254,14 @@ fn errors_say_what_and_where() {
         said.contains("no/such/model") && said.contains("because: "),
         "{said}"
     );
+    let file = format!("{model}/config.json");
+    for example in ["classify", "ner"] {
+        let said = refusal(example, &["--model", &file, "a"], b"");
+        assert!(
+            said.contains("expects a directory") && said.contains(&file),
+            "{said}"
+        );
+    }
     // Wrong usage is clap's to report.
     assert_eq!(
         run("classify", &["--top-k", "0", "a"], b"").status.code(),
@@ -477,6 +485,26 @@ fn forward_refuses_what_it_cannot_run() {
         !output.exists(),
         "nothing is written where nothing was computed"
     );
+    for (dtype, bytes, found) in [
+        (Dtype::U8, vec![1, 2], "2"),
+        (Dtype::F32, vec![0; 8], "F32"),
+    ] {
+        write(&[
+            ("input_ids", Dtype::I64, vec![1, 2], ids(&[1, 2])),
+            ("attention_mask", dtype, vec![1, 2], bytes),
+        ]);
+        let said = refusal("forward", &arguments, b"");
+        assert!(
+            said.contains("attention_mask") && said.contains(found),
+            "{said}"
+        );
+    }
+    write(&[("input_ids", Dtype::BOOL, vec![1, 2], vec![1, 1])]);
+    assert!(refusal("forward", &arguments, b"").contains("BOOL"));
+    assert!(
+        !output.exists(),
+        "nothing is written where nothing was computed"
+    );
     // 32-bit ids are as good.
     write(&[(
         "input_ids",
@@ -486,4 +514,72 @@ fn forward_refuses_what_it_cannot_run() {
     )]);
     answer("forward", &arguments, b"");
     assert!(output.exists());
+    // So is a mask of booleans or bytes; and it masks.
+    let outputs = |dtype, mask: Vec<u8>| {
+        write(&[
+            ("input_ids", Dtype::I64, vec![1, 3], ids(&[1, 5, 2])),
+            ("attention_mask", dtype, vec![1, 3], mask),
+        ]);
+        answer("forward", &arguments, b"");
+        fs::read(&output).expect("the outputs")
+    };
+    let expected = outputs(Dtype::I64, ids(&[1, 0, 1]));
+    assert_eq!(outputs(Dtype::BOOL, vec![1, 0, 1]), expected);
+    assert_eq!(outputs(Dtype::U8, vec![1, 0, 1]), expected);
+    assert_ne!(outputs(Dtype::BOOL, vec![1, 1, 1]), expected);
+}
+
+/// The interface that measuring scripts rely on.
+#[test]
+fn bench_s_lines_and_refusals() {
+    let model = fixture("models/head_16");
+    let bench = |arguments: &[&str]| {
+        let arguments = [&["--model", &model, "--shapes", "1x4,2x4"], arguments].concat();
+        objects(&answer("bench", &arguments, b""))
+    };
+    let found = bench(&["--budget", "0.01", "--precision", "f32", "--threads", "1"]);
+    assert_eq!(found.len(), 2);
+    for (line, batch) in found.iter().zip([1, 2]) {
+        let text = |key: &str| line[key].as_str().expect("a text");
+        let number = |key: &str| line[key].as_u64().expect("a number");
+        assert_eq!(
+            ["system", "precision", "model"].map(text),
+            ["ours", "f32", "head_16"]
+        );
+        assert_eq!(["threads", "batch", "seq"].map(number), [1, batch, 4]);
+        assert_eq!(line["ragged"], false);
+        assert!(number("runs") >= 3);
+        let times = ["min_ms", "median_ms"].map(|key| line[key].as_f64().expect("a number"));
+        assert!(0.0 < times[0] && times[0] <= times[1], "{times:?}");
+    }
+    let all = thread::available_parallelism().expect("a number").get();
+    assert_eq!(bench(&["--budget", "0.01"])[0]["threads"], all);
+
+    for budget in ["-1", "0", "nan", "inf", "1e300", "soon"] {
+        let output = run(
+            "bench",
+            &["--model", &model, &format!("--budget={budget}")],
+            b"",
+        );
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{budget}: {errors}");
+        assert!(errors.contains("above 0"), "{budget}: {errors}");
+    }
+    let shape = ["--model", &model, "--shapes", "1x99999999999999999"];
+    assert_eq!(run("bench", &shape, b"").status.code(), Some(2));
+    let said = refusal("bench", &["--model", "no/such/model"], b"");
+    assert!(
+        said.contains("no/such/model") && said.contains("because: "),
+        "{said}"
+    );
+}
+
+/// A path of the build says nothing to a user.
+#[test]
+fn help_names_no_path_of_the_build() {
+    for example in ["classify", "ner"] {
+        let help = answer(example, &["--help"], b"");
+        assert!(help.contains("of this repository]"), "{help}");
+        assert!(!help.contains("/models"), "{help}");
+    }
 }
