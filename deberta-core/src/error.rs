@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 /// An error of this crate: what was expected, what was found, and where.
+///
+/// A message does not repeat that of its cause: print the chain of [`std::error::Error::source`] to see both.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A file could not be opened, read or written.
-    #[error("{path}", path = path.display())]
+    #[error("cannot read or write {path}", path = path.display())]
     Io {
         /// The file or directory.
         path: PathBuf,
@@ -194,13 +196,13 @@ pub enum Error {
         reason: String,
     },
     /// The tokenizer could not be read, or refused the text.
-    #[error("tokenizer")]
+    #[error(transparent)]
     Tokenizer(#[from] tokenizer_spm::TokenizerError),
     /// A kernel refused its arguments.
-    #[error("kernel")]
+    #[error(transparent)]
     Kernel(#[from] deberta_kernels::KernelError),
     /// The instruction set that was asked for cannot be used.
-    #[error("instruction set")]
+    #[error(transparent)]
     Isa(#[from] deberta_kernels::IsaError),
 }
 

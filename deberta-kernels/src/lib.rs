@@ -51,6 +51,7 @@ mod error;
 mod gemm;
 pub mod isa;
 mod norm;
+mod parallel;
 pub mod reference;
 mod shape;
 mod softmax;

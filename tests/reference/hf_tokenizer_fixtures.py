@@ -2,9 +2,9 @@
 
 Pinned: Python 3.11, tokenizers 0.22.2, transformers 4.57.6, sentencepiece 0.2.1, protobuf 6.
 
-    python -m venv /tmp/v && /tmp/v/bin/pip install tokenizers==0.22.2 transformers==4.57.6 \
+    pip install tokenizers==0.22.2 transformers==4.57.6 \
         sentencepiece==0.2.1 protobuf
-    /tmp/v/bin/python tests/reference/hf_tokenizer_fixtures.py TEXT [OUT] [--seed N] [--texts N]
+    python tests/reference/hf_tokenizer_fixtures.py TEXT [OUT] [--seed N] [--texts N]
 
 TEXT is an English text to train a small vocabulary on; the committed fixtures were made with Jane
 Austen's "Pride and Prejudice" (public domain). Files written to OUT (default tests/fixtures/tokenizer):

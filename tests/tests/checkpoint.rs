@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use deberta_core::Error;
-use deberta_core::checkpoint::{Checkpoint, Dim, FloatType, Scope, TensorSpec};
+use deberta_core::checkpoint::{Checkpoint, Dim, Scope, Storage, TensorSpec};
 use safetensors::Dtype;
 use safetensors::tensor::{TensorView, serialize};
 
@@ -252,7 +252,7 @@ fn element_types() {
     let table = checkpoint.table(&words()).expect("table");
     assert_eq!(
         (table.rows(), table.columns(), table.dtype()),
-        (2, 2, FloatType::F16)
+        (2, 2, Storage::F16)
     );
     assert_eq!(table.bytes().len(), 8);
     drop(checkpoint);

@@ -1,12 +1,11 @@
 //! The backend that runs on the processor's cores, through `deberta-kernels`.
 
 use super::{Attend, Backend, End, Lookup};
-use crate::checkpoint::{FloatType, MappedTable};
+use crate::checkpoint::MappedTable;
 use crate::{Batch, Error};
 use deberta_kernels::{
     Attention, EmbeddingTable, Epilogue, Isa, KernelError, LayerNorm, PackedWeights,
-    PositionTables, RelativePositions, SlotTable, Storage, TokenConv, disentangled_attention,
-    linear,
+    PositionTables, RelativePositions, SlotTable, TokenConv, disentangled_attention, linear,
 };
 use ndarray::{Array2, Axis};
 
@@ -95,12 +94,7 @@ impl Backend for Cpu {
             .map_or((0, 0), |l| (l.ids.len(), l.table.columns()));
         let mut out = Array2::zeros(shape);
         for (index, Lookup { table, ids }) in lookups.iter().enumerate() {
-            let storage = match table.dtype() {
-                FloatType::F32 => Storage::F32,
-                FloatType::F16 => Storage::F16,
-                FloatType::Bf16 => Storage::Bf16,
-            };
-            EmbeddingTable::new(table.bytes(), storage, table.rows(), table.columns())?
+            EmbeddingTable::new(table.bytes(), table.dtype(), table.rows(), table.columns())?
                 .gather(ids, index > 0, out.view_mut())
                 .map_err(|error| match error {
                     KernelError::NonFinite { row } => table.non_finite(row),

@@ -13,8 +13,8 @@ use safetensors::tensor::TensorInfo;
 use serde::Deserialize;
 
 use super::mmap::Mapping;
-use super::read::FloatType;
 use crate::Error;
+use deberta_kernels::Storage;
 
 const LENGTH_BYTES: usize = 8;
 /// The limit of the reference implementation.
@@ -38,7 +38,7 @@ pub(super) struct Tensor {
 
 /// A tensor of floating-point numbers.
 pub(super) struct FloatTensor<'a> {
-    pub(super) dtype: FloatType,
+    pub(super) dtype: Storage,
     pub(super) shape: &'a [usize],
     pub(super) bytes: &'a [u8],
     pub(super) range: Range<usize>,
@@ -92,9 +92,9 @@ impl WeightsFile {
         };
         let tensor = self.tensor(name).ok_or_else(missing)?;
         let dtype = match tensor.dtype {
-            Dtype::F32 => FloatType::F32,
-            Dtype::F16 => FloatType::F16,
-            Dtype::BF16 => FloatType::Bf16,
+            Dtype::F32 => Storage::F32,
+            Dtype::F16 => Storage::F16,
+            Dtype::BF16 => Storage::Bf16,
             other => {
                 return Err(Error::Dtype {
                     file: self.path.clone(),

@@ -19,8 +19,8 @@ use crate::{Error, Misshapen};
 use file::WeightsFile;
 use names::Naming;
 
+pub use deberta_kernels::Storage;
 pub use names::Scope;
-pub use read::FloatType;
 pub use table::MappedTable;
 
 /// What a model needs of one tensor.
@@ -155,8 +155,7 @@ impl Checkpoint {
     pub fn read_f32(&self, spec: &TensorSpec) -> Result<(Vec<f32>, Vec<usize>), Error> {
         let (file, name) = self.locate(spec)?;
         let tensor = file.float_tensor(name)?;
-        let values = read::to_f32(tensor.bytes, tensor.dtype);
-        read::all_finite(&values, file.path(), name)?;
+        let values = read::finite(tensor.bytes, tensor.dtype, file.path(), name)?;
         Ok((values, tensor.shape.to_vec()))
     }
 

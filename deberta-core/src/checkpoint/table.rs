@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use super::file::{FloatTensor, WeightsFile};
 use super::mmap::Mapping;
-use super::read::{self, FloatType};
+use super::read;
 use crate::Error;
+use deberta_kernels::Storage;
 
 /// A memory-mapped matrix `[rows, columns]`, row-major, little endian, in no particular alignment.
 ///
@@ -20,7 +21,7 @@ pub struct MappedTable {
     range: Range<usize>,
     rows: usize,
     columns: usize,
-    dtype: FloatType,
+    dtype: Storage,
     file: PathBuf,
     name: String,
 }
@@ -55,7 +56,7 @@ impl MappedTable {
     }
 
     /// Type of the elements.
-    pub fn dtype(&self) -> FloatType {
+    pub fn dtype(&self) -> Storage {
         self.dtype
     }
 
@@ -84,23 +85,21 @@ impl MappedTable {
             return Ok(None);
         }
         let width = self.columns * self.dtype.size();
-        let values = read::to_f32(&self.bytes()[row * width..(row + 1) * width], self.dtype);
-        match read::all_finite(&values, &self.file, &self.name) {
-            Ok(()) => Ok(Some(values)),
-            Err(error) => Err(match error {
-                Error::NonFinite {
-                    file,
-                    tensor,
-                    index,
-                    value,
-                } => Error::NonFinite {
-                    file,
-                    tensor,
-                    index: row * self.columns + index,
-                    value,
-                },
-                other => other,
+        let bytes = &self.bytes()[row * width..(row + 1) * width];
+        match read::finite(bytes, self.dtype, &self.file, &self.name) {
+            Ok(values) => Ok(Some(values)),
+            Err(Error::NonFinite {
+                file,
+                tensor,
+                index,
+                value,
+            }) => Err(Error::NonFinite {
+                file,
+                tensor,
+                index: row * self.columns + index,
+                value,
             }),
+            Err(other) => Err(other),
         }
     }
 

@@ -39,7 +39,8 @@ pub struct Entity {
     pub label: String,
     /// The mean of the scores of its words (or of its tokens, by the aggregation).
     pub score: f32,
-    /// The part of the text, without white space around it.
+    /// The part of the text, without white space around it. Empty where the tokenizer made a token of white space
+    /// alone and the model gave it a label.
     pub text: String,
     /// Where it lies, in bytes.
     pub bytes: Range<usize>,

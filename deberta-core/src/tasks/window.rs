@@ -9,6 +9,10 @@ use crate::Error;
 
 /// How long texts are read.
 ///
+/// The work grows with the length of a text. A pair costs more: while one of its texts takes at most half a window, that
+/// text stands beside every window of the other; where both are longer, every window of one meets every window of the
+/// other, and the work grows with the *product* of their lengths.
+///
 /// ```
 /// use deberta_core::tasks::{WindowMerge, WindowOptions};
 /// let options = WindowOptions { max_length: Some(256), ..WindowOptions::default() };

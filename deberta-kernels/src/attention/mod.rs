@@ -28,15 +28,12 @@ pub use slots::{RelativePositions, SlotTable};
 pub use tables::PositionTables;
 
 use crate::gemm::micro::Target;
+use crate::parallel::{parallel, wanted_tasks};
 use crate::shape::{check_bounds, check_matrix, check_positions, row_slice};
 use crate::{Isa, KernelError};
 use ndarray::{ArrayView2, ArrayViewMut2};
-use rayon::prelude::*;
 use std::ops::Range;
 use tile::{Head, QUERY_BLOCK, Relative};
-
-/// Tasks per thread, so that no thread waits long for the last.
-const TASKS_PER_THREAD: usize = 3;
 
 /// The operands of [`disentangled_attention`] over packed sequences of T tokens in all, with H heads of size D.
 #[derive(Debug, Clone, Copy)]
@@ -130,33 +127,32 @@ pub fn disentangled_attention(
     // SAFETY: the view is a writable matrix with contiguous rows; each task writes the rows of its queries in the
     // columns of its head, and no two tasks share both.
     let target = unsafe { Target::from_raw(out.as_mut_ptr(), stride, tokens, width) };
-    parallel(
-        tasks(bounds, heads),
-        |Task {
-             sequence,
-             head,
-             queries,
-         }| {
-            let columns = head * size..(head + 1) * size;
-            let inputs = Head {
-                query: rows_of_head(query, &sequence, &columns),
-                key: rows_of_head(key, &sequence, &columns),
-                value: rows_of_head(value, &sequence, &columns),
-                length: sequence.len(),
-                size,
-                scale,
-                positions: positions.map(|all| &all[sequence.clone()]),
-                relative: relative.map(|(tables, slots)| Relative {
-                    keys: tables.keys(head),
-                    queries: tables.queries(head),
-                    slots,
-                }),
-            };
-            let first = sequence.start;
-            let part = target.part(first + queries.start..first + queries.end, columns);
-            tile::attend(isa, &inputs, queries, part);
-        },
-    );
+    let tasks = tasks(bounds, heads);
+    parallel(tasks.len(), |task| {
+        let Task {
+            sequence,
+            head,
+            queries,
+        } = tasks[task].clone();
+        let columns = head * size..(head + 1) * size;
+        let inputs = Head {
+            query: rows_of_head(query, &sequence, &columns),
+            key: rows_of_head(key, &sequence, &columns),
+            value: rows_of_head(value, &sequence, &columns),
+            length: sequence.len(),
+            size,
+            scale,
+            positions: positions.map(|all| &all[sequence.clone()]),
+            relative: relative.map(|(tables, slots)| Relative {
+                keys: tables.keys(head),
+                queries: tables.queries(head),
+                slots,
+            }),
+        };
+        let first = sequence.start;
+        let part = target.part(first + queries.start..first + queries.end, columns);
+        tile::attend(isa, &inputs, queries, part);
+    });
     Ok(())
 }
 
@@ -208,6 +204,7 @@ fn rows_of_head<'a>(
 }
 
 /// A piece of work: some queries of one head of one sequence.
+#[derive(Clone)]
 struct Task {
     sequence: Range<usize>,
     head: usize,
@@ -223,8 +220,7 @@ fn tasks(bounds: &[usize], heads: usize) -> Vec<Task> {
             .map(|pair| pair[0]..pair[1])
             .filter(|s| !s.is_empty())
     };
-    let wanted = TASKS_PER_THREAD * rayon::current_num_threads();
-    let pieces = wanted.div_ceil((sequences().count() * heads).max(1));
+    let pieces = wanted_tasks().div_ceil((sequences().count() * heads).max(1));
     let mut tasks = Vec::new();
     for sequence in sequences() {
         let step = sequence
@@ -243,13 +239,4 @@ fn tasks(bounds: &[usize], heads: usize) -> Vec<Task> {
         }
     }
     tasks
-}
-
-/// Runs the tasks on the current pool, or here if there is but one thread.
-fn parallel(tasks: Vec<Task>, run: impl Fn(Task) + Sync + Send) {
-    if rayon::current_num_threads() == 1 {
-        tasks.into_iter().for_each(run);
-    } else {
-        tasks.into_par_iter().with_max_len(1).for_each(run);
-    }
 }

@@ -21,9 +21,9 @@ use crate::KernelError;
 use crate::activation::activate;
 use crate::isa::Isa;
 use crate::norm::normalize_row;
+use crate::parallel::{parallel, wanted_tasks};
 use crate::shape::{check_len, check_matrix, row_slice};
 use ndarray::{ArrayView2, ArrayViewMut2};
-use rayon::prelude::*;
 use std::cell::RefCell;
 use std::ops::Range;
 
@@ -33,8 +33,6 @@ const BLOCK_ROWS: usize = 96;
 const BLOCK_DEPTH: usize = 192;
 /// Columns of the output per task, at most.
 const BLOCK_COLUMNS: usize = 1024;
-/// Tasks per thread, so that no thread waits long for the last.
-const TASKS_PER_THREAD: usize = 3;
 /// Fewest columns per task: packing the rows again for each task costs about 16 columns' worth of time.
 const FEWEST_COLUMNS: usize = 64;
 
@@ -92,9 +90,7 @@ pub fn linear(
     };
     parallel(cut.tasks(), run);
     if let Some(norm) = epilogue.norm {
-        let rows_per_task = tokens
-            .div_ceil(TASKS_PER_THREAD * rayon::current_num_threads())
-            .max(8);
+        let rows_per_task = tokens.div_ceil(wanted_tasks()).max(8);
         parallel(tokens.div_ceil(rows_per_task), |task| {
             for i in (task * rows_per_task..tokens).take(rows_per_task) {
                 // SAFETY: each row belongs to one task.
@@ -103,15 +99,6 @@ pub fn linear(
         });
     }
     Ok(())
-}
-
-/// Runs tasks on the current pool, or here if there is but one thread or task.
-fn parallel(tasks: usize, run: impl Fn(usize) + Sync + Send) {
-    if tasks == 1 || rayon::current_num_threads() == 1 {
-        (0..tasks).for_each(run);
-    } else {
-        (0..tasks).into_par_iter().with_max_len(1).for_each(run);
-    }
 }
 
 /// The cut of an output `[rows, columns]` into tasks.
@@ -130,7 +117,7 @@ impl Cut {
             .next_multiple_of(tile_rows)
             .min(rows);
         let row_blocks = rows.div_ceil(block_rows);
-        let wanted = (TASKS_PER_THREAD * rayon::current_num_threads()).div_ceil(row_blocks);
+        let wanted = wanted_tasks().div_ceil(row_blocks);
         let block_columns = columns
             .div_ceil(wanted)
             .clamp(FEWEST_COLUMNS, BLOCK_COLUMNS)

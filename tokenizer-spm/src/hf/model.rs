@@ -8,6 +8,9 @@ use super::splits::Splits;
 use crate::TokenizerError;
 use crate::unigram::{Candidate, Lattice, Span, UNKNOWN_PENALTY, Unigram};
 
+/// Longer pieces than SentencePiece allows would let the search for them take more than linear time.
+const LONGEST_PIECE: usize = 8000;
+
 /// Stands for the unknown piece where a vocabulary has none.
 const NO_UNKNOWN: u32 = u32::MAX;
 
@@ -57,6 +60,13 @@ impl Model {
         }
         let mut ids = HashMap::with_capacity(vocabulary.len());
         for (id, (piece, _)) in vocabulary.iter().enumerate() {
+            if piece.len() >= LONGEST_PIECE {
+                return Err(invalid(
+                    &format!("model.vocab: length of piece {id}"),
+                    "fewer than 8000 bytes",
+                    piece.len().to_string(),
+                ));
+            }
             if let Some(earlier) = ids.insert(piece.clone(), id as u32) {
                 return Err(invalid(
                     "model.vocab",
@@ -246,12 +256,14 @@ mod tests {
 
     #[test]
     fn hostile_vocabularies_are_refused() {
+        let long = "x".repeat(8000);
         for (pieces, unknown) in [
             (vec![], None),
             (vec![("a", 0.0)], Some(1)),
             (vec![("a", 0.0), ("a", 1.0)], Some(0)),
             (vec![("a", f64::NAN)], Some(0)),
             (vec![("a", f64::INFINITY)], Some(0)),
+            (vec![(long.as_str(), 0.0)], Some(0)),
         ] {
             assert!(
                 Model::new(vocabulary(&pieces), unknown, false).is_err(),
