@@ -9,32 +9,52 @@ import sys
 
 import torch
 from fixture_files import FIXTURES, fresh_folder, generator, require_pinned_versions, write_json, write_rows, write_tensors
-from parity_cases import V3, cases
+from observe_reference import ReplacedTokenDetection, enhanced_decoder, in_own_type, observe, pool
+from observe_reference import zero_masked as zero_masked_inside
+from parity_case import BASES
+from parity_cases import cases
 
 require_pinned_versions()
 
-from transformers import (  # noqa: E402  (after the check, so that a wrong version is named first)
-    DebertaV2Config,
-    DebertaV2ForQuestionAnswering,
-    DebertaV2ForSequenceClassification,
-    DebertaV2ForTokenClassification,
-    DebertaV2Model,
-)
-from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position  # noqa: E402
+import transformers  # noqa: E402  (after the check, so that a wrong version is named first)
+from transformers.activations import ACT2FN  # noqa: E402
+from transformers.models.deberta.modeling_deberta import DebertaLayerNorm  # noqa: E402
 from transformers.utils import logging  # noqa: E402
 
 logging.set_verbosity_error()
 logging.disable_progress_bar()
 
 MODELS = FIXTURES / "models"
+FAMILIES = {"v1": "Deberta", "v2": "DebertaV2"}
 HEADS = {
-    "base": DebertaV2Model,
-    "sequence": DebertaV2ForSequenceClassification,
-    "token": DebertaV2ForTokenClassification,
-    "question": DebertaV2ForQuestionAnswering,
+    "base": "Model",
+    "sequence": "ForSequenceClassification",
+    "token": "ForTokenClassification",
+    "question": "ForQuestionAnswering",
+    "choice": "ForMultipleChoice",
+    "masked": "ForMaskedLM",
 }
 DTYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
 LEAST_MARGIN = 1e-3  # between the best two logits, so that an arg-max never hangs on rounding
+
+
+def reference_class(case, what=None):
+    """The class of `transformers` for the case's family: of its head, or `what`."""
+    return getattr(transformers, FAMILIES[case.family] + (what or HEADS[case.head]))
+
+
+def reference_model(case, config):
+    """The reference with fresh weights."""
+    if case.head == "replaced":
+        return ReplacedTokenDetection(reference_class(case, "Model")(config), ACT2FN[config.hidden_act]).eval()
+    return reference_class(case)(config).eval()
+
+
+def tied_names(model):
+    """Tensors that are others under a second name: {second name: first name}."""
+    state = model.state_dict(keep_vars=True)
+    pairs = getattr(model, "_tied_weights_keys", None) or {}
+    return {name: source for name, source in pairs.items() if state[name] is state[source]}
 
 
 def random_weights(model, gen):
@@ -50,6 +70,8 @@ def random_weights(model, gen):
             weights[name] = noise
         else:
             weights[name] = noise * 1.4 / tensor[0].numel() ** 0.5
+    for name, source in tied_names(model).items():
+        weights[name] = weights[source]
     return weights
 
 
@@ -83,12 +105,25 @@ def random_input(case, vocab, gen):
     if case.types:
         real = mask.cumsum(1)
         inputs["token_type_ids"] = (real > real[:, -1:] // 2).long() * mask
+    if case.head == "choice":
+        inputs = {name: value.reshape(-1, case.choices, length) for name, value in inputs.items()}
     return inputs
 
 
-def run(model, inputs):
+def position_rows(case, config):
+    """The absolute positions that only Microsoft's decoder reads; transformers has no place for them."""
+    noise = torch.randn(config.max_position_embeddings, config.hidden_size, generator=generator("positions", case.name))
+    return noise.to(DTYPES[case.dtype])
+
+
+def run(case, model, inputs):
     """The model's outputs by the names of expected.safetensors."""
+    if case.enhanced:
+        table = position_rows(case, model.config).to(model.dtype)
+        return enhanced_decoder(model, table, inputs)
     with torch.no_grad():
+        if case.head == "replaced":
+            return model(**inputs)
         out = model(**inputs, output_hidden_states=True)
     named = {"last_hidden_state": out.hidden_states[-1]}
     for name in ("logits", "start_logits", "end_logits"):
@@ -129,26 +164,51 @@ def margin(case, outputs, mask):
 
 def build(case):
     """The reference model on its stored weights, its inputs, and outputs in f32 and f64."""
-    config = DebertaV2Config(**{**V3, **case.config})
+    config = reference_class(case, "Config")(**{**BASES[case.family], **case.config})
     config._attn_implementation = "eager"
     if case.extra_vocab_rows:
         config.vocab_size += case.extra_vocab_rows
     for attempt in range(20):
-        gen = generator("parity", case.name, attempt)
-        model = HEADS[case.head](config).eval()
+        gen = generator("parity", case.seed or case.name, attempt)
+        model = reference_model(case, config)
         stored = {k: v.to(DTYPES[case.dtype]) for k, v in random_weights(model, gen).items()}
         model.load_state_dict({k: v.float() for k, v in stored.items()})
         inputs = random_input(case, config.vocab_size, gen)
-        single = run(model, inputs)
-        if margin(case, single, inputs["attention_mask"]) >= LEAST_MARGIN:
+        single = outputs(case, model, inputs)
+        if margin(case, single, flat_mask(inputs)) >= LEAST_MARGIN:
             break
     else:
         sys.exit(f"{case.name}: no attempt keeps the arg-max clear")
-    double = run(model.double(), inputs)
-    model.float()
+    double = in_double(case, model, inputs)
     if any(not torch.isfinite(v).all() for v in single.values()):
         sys.exit(f"{case.name}: the reference gives values that are not finite")
-    return config, model, stored, inputs, single, double
+    for name in [] if case.tied_stored else tied_names(model):
+        del stored[name]
+    return config, stored, inputs, single, double
+
+
+def outputs(case, model, inputs):
+    """Everything that is recorded of a case."""
+    found = run(case, model, inputs)
+    if case.observed:
+        found |= observe(model, inputs)
+    if case.pooled:
+        found |= pool(found["last_hidden_state"], inputs["attention_mask"])
+    return found
+
+
+def in_double(case, model, inputs):
+    """The same in f64 throughout."""
+    original, DebertaLayerNorm.forward = DebertaLayerNorm.forward, in_own_type
+    found = outputs(case, model.double(), inputs)
+    DebertaLayerNorm.forward = original
+    model.float()
+    return found
+
+
+def flat_mask(inputs):
+    """The attention mask as [sequences, L]: the choices of multiple choice are sequences."""
+    return inputs["attention_mask"].flatten(0, -2)
 
 
 def stored_names(case, stored):
@@ -163,6 +223,9 @@ def stored_names(case, stored):
         if case.gamma_beta and "LayerNorm" in name:
             name = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
         renamed[name] = tensor
+    if case.enhanced:
+        rows = position_rows(case, reference_class(case, "Config")(**{**BASES[case.family], **case.config}))
+        renamed["deberta.embeddings.position_embeddings.weight"] = rows
     if case.extras:
         gen = generator("extras", case.name)
         hidden = next(t for n, t in stored.items() if n.endswith("word_embeddings.weight")).shape[1]
@@ -202,7 +265,10 @@ def write_weights(case, folder, tensors):
 
 def write_config(case, config, folder):
     """The config as save_pretrained writes it, then the case's own changes."""
-    config.architectures = [HEADS[case.head].__name__]
+    saved_by = {"replaced": "ReplacedTokenDetectionModel"}.get(case.head)
+    if case.enhanced:
+        saved_by = "MaskedLanguageModel"
+    config.architectures = [saved_by or reference_class(case).__name__]
     config.dtype = DTYPES[case.dtype]
     config.save_pretrained(folder)
     path = folder / "config.json"
@@ -219,82 +285,79 @@ def write_config(case, config, folder):
 
 def check_reload(case, folder, inputs, single):
     """transformers, given the written folder, computes the very same numbers."""
-    model = HEADS[case.head].from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
-    for name, value in run(model, inputs).items():
+    model = reference_class(case).from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    for name, value in outputs(case, model, inputs).items():
         if not torch.equal(value, single[name]):
             gap = float((value - single[name]).abs().max())
             sys.exit(f"{case.name}: {name} differs by {gap} when transformers loads the written folder")
 
 
+def inside(name):
+    """Whether an output is one of those in observed.safetensors."""
+    return "." in name
+
+
+def gap_name(name):
+    """The entry of tolerance.json that an output's rounding counts in."""
+    if name == "last_hidden_state" or name.startswith(("hidden_states", "pooled")):
+        return "hidden_gap"
+    return {"attentions": "attention_gap", "scores": "scores_gap"}.get(name.split(".")[0], "logits_gap")
+
+
+def compared(name, value, mask):
+    """An output with zeros on masked tokens."""
+    if name.startswith("pooled"):
+        return value
+    return zero_masked_inside(name, value, mask) if inside(name) else zero_masked(name, value, mask)
+
+
 def write_case(case):
     """One folder; returns its entry in cases.json."""
     folder = fresh_folder(MODELS / case.name)
-    config, _, stored, inputs, single, double = build(case)
-    mask = inputs["attention_mask"]
+    config, stored, inputs, single, double = build(case)
+    mask = flat_mask(inputs)
     write_config(case, config, folder)
     write_weights(case, folder, stored_names(case, stored))
     if case.reloads:
         check_reload(case, folder, inputs, single)
     write_tensors(folder / "input.safetensors", inputs)
-    write_tensors(folder / "expected.safetensors", {n: zero_masked(n, v, mask) for n, v in single.items()})
+    expected = {name: compared(name, value, mask) for name, value in single.items()}
+    write_tensors(folder / "expected.safetensors", {n: v for n, v in expected.items() if not inside(n)})
+    if any(map(inside, expected)):
+        write_tensors(folder / "observed.safetensors", {n: v for n, v in expected.items() if inside(n)})
     gaps = {}
-    for name, value in single.items():
-        gap = (real_part(name, value.double(), mask) - real_part(name, double[name], mask)).abs().max()
-        key = "hidden_gap" if name == "last_hidden_state" else "logits_gap"
-        gaps[key] = max(gaps.get(key, 0.0), float(gap))
+    for name, value in expected.items():
+        gap = float((value.double() - compared(name, double[name], mask)).abs().max())
+        gaps[gap_name(name)] = max(gaps.get(gap_name(name), 0.0), gap)
     clear = margin(case, single, mask)
     if clear != float("inf"):
         gaps["argmax_margin"] = clear
     write_json(folder / "tolerance.json", gaps)
     print(f"{case.name:32} " + " ".join(f"{k}={v:.1e}" for k, v in gaps.items()), flush=True)
-    return {"name": case.name, "covers": case.covers, "head": case.head, "outputs": list(single)}
+    return entry(case, [name for name in single if not inside(name)])
 
 
-def runs_of(values):
-    """Run-length encoding: [value, count] pairs."""
-    runs = []
-    for value in values:
-        if runs and runs[-1][0] == value:
-            runs[-1][1] += 1
-        else:
-            runs.append([value, 1])
-    return runs
-
-
-SLOT_TABLES = [
-    (256, 512, 1), (256, 512, 2), (256, 512, 129), (256, 512, 1200), (160, 4096, 5000), (512, 4096, 5000),
-    (1000, 1500, 2000), (1024, 4096, 5000), (32, 128, 700), (16, 64, 200), (7, 20, 60), (18, 65, 200),
-    (20, 641, 900), (32, 1025, 1300), (48, 744, 1000), (50, 962, 1200), (128, 300, 700), (2, 4, 20),
-    (-1, 64, 200), (0, 12, 40),
-]  # fmt: skip
-
-
-def write_slots():
-    """The reference's slot of every distance, which c2p and p2c share."""
-    tables = []
-    for buckets, max_position, length in SLOT_TABLES:
-        delta = torch.arange(-(length - 1), length)
-        span = buckets if buckets > 0 else max_position
-        bucket = make_log_bucket_position(delta, buckets, max_position).long() if buckets > 0 else delta
-        slots = torch.clamp(bucket + span, 0, 2 * span - 1)
-        opposite = make_log_bucket_position(-delta, buckets, max_position).long() if buckets > 0 else -delta
-        assert torch.equal(slots, torch.clamp(-opposite + span, 0, 2 * span - 1)), "c2p and p2c differ"
-        tables.append({"buckets": buckets, "max_position": max_position, "length": length,
-                       "slots": runs_of(slots.tolist())})  # fmt: skip
-    write_rows(MODELS / "slots.json", {"tables": tables})
+def entry(case, written):
+    """A case's line in cases.json."""
+    line = {"name": case.name, "covers": case.covers, "head": case.head, "outputs": written}
+    return line | {key: True for key in ("observed", "pooled") if getattr(case, key)}
 
 
 def main():
-    """All cases, or those named on the command line (cases.json then stays as it is)."""
-    wanted = set(sys.argv[1:])
-    if not wanted:
+    """All cases, or those named on the command line beside the ones that are there."""
+    wanted, known = set(sys.argv[1:]), {}
+    if wanted:
+        known = {line["name"]: line for line in json.loads((MODELS / "cases.json").read_text())["cases"]}
+    else:
         fresh_folder(MODELS)
-    entries = [write_case(case) for case in cases() if not wanted or case.name in wanted]
-    if not wanted:
-        write_rows(MODELS / "cases.json", {"cases": entries})
-        write_slots()
+    if wanted == {"missing"}:
+        wanted = {case.name for case in cases() if case.name not in known}
+    for case in cases():
+        if not wanted or case.name in wanted:
+            known[case.name] = write_case(case)
+    write_rows(MODELS / "cases.json", {"cases": [known[case.name] for case in cases() if case.name in known]})
     size = sum(f.stat().st_size for f in MODELS.rglob("*") if f.is_file())
-    print(f"{len(entries)} cases written; {MODELS} holds {size / 1e6:.2f} MB")
+    print(f"{len(known)} cases; {MODELS} holds {size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

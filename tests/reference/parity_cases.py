@@ -1,70 +1,9 @@
-"""The tiny models of the parity fixtures: what each one covers, its config, its inputs and how its weights are stored."""
+"""The tiny models of the parity fixtures: v2 and v3 here, the others in the modules beside this one."""
 
-from dataclasses import dataclass, field
-
-# A model like the published v3 ones, but tiny; each case says only what it changes.
-V3 = {
-    "vocab_size": 80,
-    "hidden_size": 24,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 3,
-    "intermediate_size": 40,
-    "hidden_act": "gelu",
-    "max_position_embeddings": 64,
-    "max_relative_positions": -1,
-    "relative_attention": True,
-    "position_buckets": 16,
-    "pos_att_type": ["p2c", "c2p"],
-    "share_att_key": True,
-    "norm_rel_ebd": "layer_norm",
-    "position_biased_input": False,
-    "type_vocab_size": 0,
-    "layer_norm_eps": 1e-7,
-}
-TINY = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 24, "num_hidden_layers": 1, "vocab_size": 60}
-
-
-def right(length):
-    """`length` real tokens, then padding."""
-    return ("right", length)
-
-
-def left(length):
-    """Padding, then `length` real tokens."""
-    return ("left", length)
-
-
-def holes(length, *masked):
-    """`length` tokens, those at the positions `masked` left out, then padding."""
-    return ("holes", length, masked)
-
-
-MASKED = ("masked",)
-BATCH = (right(17), right(9), right(2), right(1))
-
-
-@dataclass
-class Case:
-    """One fixture."""
-
-    name: str
-    covers: str
-    config: dict = field(default_factory=dict)
-    head: str = "base"  # base, sequence, token or question
-    rows: tuple = BATCH
-    dtype: str = "f32"  # how the weights are stored: f32, f16 or bf16
-    shards: int = 1
-    types: bool = False  # whether the input has token_type_ids
-    prefix: str | None = None  # replaces `deberta.` (or nothing, for a base model) before the encoder's names
-    gamma_beta: bool = False
-    extras: bool = False  # tensors of other heads and buffers, to be ignored
-    extra_vocab_rows: int = 0  # rows of the word table beyond what the config says
-    config_json: dict | None = None  # changes of the written config.json; a value of None removes the key
-
-    @property
-    def reloads(self):
-        """Whether transformers itself loads the written folder to the same model."""
-        return self.prefix is None and not self.gamma_beta and not self.extra_vocab_rows
+from parity_case import MASKED, TINY, Case, holes, left, right
+from parity_cases_heads import choice_cases, language_cases, replaced_cases
+from parity_cases_observed import observed_cases
+from parity_cases_v1 import v1_cases
 
 
 def attention_cases():
@@ -237,7 +176,7 @@ def head_cases():
 def cases():
     """Every case; names are unique."""
     parts = (attention_cases, length_cases, embedding_cases, conv_cases, shape_cases, mask_cases, storage_cases,
-             head_cases)
+             head_cases, v1_cases, language_cases, replaced_cases, choice_cases, observed_cases)
     found = [case for part in parts for case in part()]
     assert len({case.name for case in found}) == len(found), "two cases share a name"
     return found

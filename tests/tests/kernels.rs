@@ -1,6 +1,7 @@
 //! Kernels against numbers of PyTorch and `transformers`, under every instruction set.
 //!
-//! `tests/reference/make_parity_fixtures.py` made the fixtures, in double precision where the functions allow it.
+//! `tests/reference/make_kernel_fixtures.py` and `make_slot_fixtures.py` made the fixtures, in double precision where
+//! the functions allow it.
 
 use deberta_kernels::{Activation, Isa, LayerNorm, RelativePositions, SlotTable, softmax};
 use deberta_tests::fixture;
@@ -23,37 +24,68 @@ fn isas() -> Vec<Isa> {
     }
 }
 
+#[derive(Deserialize)]
+struct Tables {
+    tables: Vec<Table>,
+}
+
+/// The slots of all distances up to `reach`.
+#[derive(Deserialize)]
+struct Table {
+    buckets: i64,
+    max_position: usize,
+    reach: i64,
+    /// Where slots change: from `distance` on, `count` successive distances have successive slots from `slot`; those up
+    /// to the next change keep the last of them.
+    changes: Vec<(i64, usize, i64)>,
+}
+
+impl Table {
+    fn relative(&self) -> RelativePositions {
+        let buckets = usize::try_from(self.buckets).ok().filter(|&b| b > 0);
+        RelativePositions::new(buckets, self.max_position).unwrap()
+    }
+
+    /// The slots from distance `-reach` to `reach`.
+    fn slots(&self) -> Vec<usize> {
+        let ends = self.changes.iter().skip(1).map(|change| change.0);
+        let mut slots = Vec::new();
+        for (&(start, slot, count), end) in self.changes.iter().zip(ends.chain([self.reach + 1])) {
+            slots.extend((start..end).map(|delta| slot + (delta - start).min(count - 1) as usize));
+        }
+        slots
+    }
+}
+
 #[test]
-fn slots_equal_the_reference() {
-    #[derive(Deserialize)]
-    struct Tables {
-        tables: Vec<Table>,
-    }
-    #[derive(Deserialize)]
-    struct Table {
-        buckets: i64,
-        max_position: usize,
-        length: usize,
-        /// Slots from the lowest distance to the highest: value and how often it repeats.
-        slots: Vec<(usize, usize)>,
-    }
-    let Tables { tables } = read("models/slots.json");
-    assert!(tables.len() > 5);
+fn slots_equal_the_reference_up_to_forty_thousand() {
+    let Tables { tables } = read("kernels/slots.json");
+    assert!(tables.iter().filter(|table| table.buckets > 0).count() >= 32);
     for table in tables {
-        let buckets = usize::try_from(table.buckets).ok().filter(|&b| b > 0);
-        let relative = RelativePositions::new(buckets, table.max_position).unwrap();
-        let ours = SlotTable::new(relative, table.length);
-        let runs = table.slots.iter();
-        let expected: Vec<usize> = runs
-            .flat_map(|&(slot, times)| std::iter::repeat_n(slot, times))
-            .collect();
-        let reach = table.length as i64 - 1;
-        let found: Vec<usize> = (-reach..=reach).map(|delta| ours.slot(delta)).collect();
-        assert_eq!(
-            found, expected,
-            "{:?} of {} at {}",
-            buckets, table.max_position, table.length
-        );
+        let name = format!("{} buckets, m = {}", table.buckets, table.max_position);
+        let expected = table.slots();
+        assert_eq!((table.reach, expected.len()), (40_000, 80_001), "{name}");
+        let relative = table.relative();
+        let tabulated = SlotTable::new(relative, 40_001);
+        for (delta, slot) in (-40_000..=40_000).zip(expected) {
+            assert_eq!(relative.slot(delta), slot, "{name} at {delta}");
+            assert_eq!(tabulated.slot(delta), slot, "{name} at {delta}, tabulated");
+        }
+    }
+}
+
+#[test]
+fn slots_of_a_short_table_are_those_of_a_long_one() {
+    let Tables { tables } = read("kernels/slots.json");
+    for table in tables {
+        for length in [1, 2, 129, 700] {
+            let short = SlotTable::new(table.relative(), length);
+            let reach = length as i64 - 1;
+            let slots = &table.slots()[40_000 - reach as usize..];
+            for (delta, &slot) in (-reach..=reach).zip(slots) {
+                assert_eq!(short.slot(delta), slot, "{length} tokens at {delta}");
+            }
+        }
     }
 }
 
