@@ -78,6 +78,7 @@ pub mod deberta;
 mod double_array;
 mod error;
 pub mod hf;
+mod merge;
 mod normalizer;
 mod proto;
 mod sentencepiece;

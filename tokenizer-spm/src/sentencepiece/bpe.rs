@@ -1,10 +1,6 @@
-//! The BPE model: starting from characters, the adjacent pair whose union is the best-scored piece is
-//! merged, again and again, until no two neighbours make a piece.
-//!
-//! Of equal scores the leftmost pair goes first. A queue holds the candidate pairs; a pair whose
-//! parts have changed since it was queued is dropped when it comes up. A text of n characters has
-//! fewer than n merges, each of which queues at most two pairs, so the work is O(n log n); looking up
-//! a union costs no more than the longest piece.
+//! SentencePiece's BPE model: starting from characters, the adjacent pair whose union is the best-scored
+//! piece is merged, again and again, until no two neighbours make a piece ([`merge`](crate::merge)).
+//! Looking up a union costs no more than the longest piece.
 //!
 //! Two neighbouring characters that stand side by side in no piece can never end up in one: there the
 //! text falls apart into *chunks* that are merged one at a time, which keeps the queue short.
@@ -15,10 +11,10 @@
 use std::collections::HashMap;
 
 use super::PieceType;
-use super::merge_queue::{MergeQueue, Pair};
 use super::vocabulary::Vocabulary;
 use crate::TokenizerError;
 use crate::double_array::{DoubleArray, Unit};
+use crate::merge::{MAX_TEXT, Merger, Rules, Symbol};
 use crate::unigram::{Span, character_length};
 
 /// A BPE vocabulary.
@@ -34,31 +30,6 @@ pub(crate) struct Bpe {
     neighbours: Neighbours,
     unknown: u32,
 }
-
-/// A run of text that is one piece so far. Small, since there may be millions.
-#[derive(Debug, Clone, Copy)]
-struct Symbol {
-    /// Where it starts, in bytes of the chunk.
-    start: u32,
-    /// Its length, 0 once it has been merged into its left neighbour.
-    length: u32,
-    /// Index of the symbol before this one, or `NONE`.
-    previous: u32,
-    next: u32,
-    /// Where its text ends in the trie.
-    node: Unit,
-}
-
-impl Symbol {
-    fn of<'a>(&self, chunk: &'a str) -> &'a [u8] {
-        &chunk.as_bytes()[self.start as usize..(self.start + self.length) as usize]
-    }
-}
-
-/// The longest chunk, in bytes: positions are kept in 32 bits.
-const MAX_CHUNK: usize = 1 << 30;
-
-const NONE: u32 = u32::MAX;
 
 /// Which characters stand side by side in any piece, with a few false positives: one bit for each
 /// hash of two characters.
@@ -113,10 +84,41 @@ fn ranks(vocabulary: &Vocabulary) -> (Vec<u32>, usize) {
 /// What a chunk needs, kept from chunk to chunk.
 #[derive(Default)]
 struct Workspace<'a> {
-    symbols: Vec<Symbol>,
-    queue: MergeQueue,
+    /// Symbols are known by where their text ends in the trie.
+    merger: Merger<Unit>,
     /// Unused pieces that came up, and the length of the left one of their parts.
     parts: HashMap<&'a str, usize>,
+}
+
+/// What may be merged in a chunk: neighbours whose union is a piece.
+struct Unions<'m, 'w, 'a> {
+    bpe: &'m Bpe,
+    chunk: &'a str,
+    parts: &'w mut HashMap<&'a str, usize>,
+}
+
+impl Unions<'_, '_, '_> {
+    fn node(&self, left: &Symbol<Unit>, right: &Symbol<Unit>) -> Unit {
+        let right = &self.chunk.as_bytes()[right.start()..right.end()];
+        self.bpe.trie.walk(left.label, right)
+    }
+}
+
+impl Rules for Unions<'_, '_, '_> {
+    type Label = Unit;
+
+    fn rank(&mut self, left: &Symbol<Unit>, right: &Symbol<Unit>) -> Option<u32> {
+        let id = self.node(left, right).value()?;
+        if self.bpe.has_unused && self.bpe.unused[id as usize] {
+            let union = &self.chunk[left.start()..right.end()];
+            self.parts.insert(union, left.end() - left.start());
+        }
+        Some(self.bpe.ranks[id as usize])
+    }
+
+    fn union(&self, left: &Symbol<Unit>, right: &Symbol<Unit>) -> Unit {
+        self.node(left, right)
+    }
 }
 
 impl Bpe {
@@ -175,7 +177,7 @@ impl Bpe {
             let Some(character) = text[position..].chars().next() else {
                 break;
             };
-            if position - chunk >= MAX_CHUNK
+            if position - chunk >= MAX_TEXT
                 || previous.is_some_and(|last| !self.neighbours.contains(last, character))
             {
                 self.merge(text, chunk..position, &mut workspace, out);
@@ -204,100 +206,26 @@ impl Bpe {
     ) {
         let offset = range.start;
         let chunk = &text[range];
-        let Workspace {
-            symbols,
-            queue,
+        let Workspace { merger, parts } = workspace;
+        merger.clear();
+        let mut rest = chunk.as_bytes();
+        while let Some(&first) = rest.first() {
+            let (character, after) = rest.split_at(character_length(first).min(rest.len()));
+            let node = self.trie.walk(self.trie.root(), character);
+            merger.push(character.len(), node);
+            rest = after;
+        }
+        let mut unions = Unions {
+            bpe: self,
+            chunk,
             parts,
-        } = workspace;
-        self.fill(chunk, symbols);
-        if symbols.is_empty() {
-            return;
-        }
-        queue.start(symbols.len(), self.rank_count);
-        for right in 1..symbols.len() as u32 {
-            if let Some(pair) = self.pair(chunk, symbols, right - 1, right, parts) {
-                queue.push(pair);
-            }
-        }
-        while let Some(pair) = queue.pop() {
-            let index = pair.left();
-            let left = symbols[index as usize];
-            let Some(&right) = symbols.get(left.next as usize) else {
-                continue;
-            };
-            if left.length == 0 || left.length + right.length != pair.length() {
-                continue;
-            }
-            let node = self.trie.walk(left.node, right.of(chunk));
-            symbols[index as usize] = Symbol {
-                length: pair.length(),
-                next: right.next,
-                node,
-                ..left
-            };
-            symbols[left.next as usize].length = 0;
-            if let Some(after) = symbols.get_mut(right.next as usize) {
-                after.previous = index;
-            }
-            for (a, b) in [(left.previous, index), (index, right.next)] {
-                if a != NONE
-                    && b != NONE
-                    && let Some(pair) = self.pair(chunk, symbols, a, b, parts)
-                {
-                    queue.push(pair);
-                }
-            }
-        }
-
-        let mut index = 0;
-        while let Some(symbol) = symbols.get(index as usize) {
-            let id = symbol.node.value().unwrap_or(self.unknown);
-            let start = offset + symbol.start as usize;
-            out.push(Span {
-                id,
-                start,
-                end: start + symbol.length as usize,
-            });
-            index = symbol.next;
-        }
-    }
-
-    /// Fills `symbols` with the characters of a chunk.
-    fn fill(&self, chunk: &str, symbols: &mut Vec<Symbol>) {
-        symbols.clear();
-        let bytes = chunk.as_bytes();
-        let mut start = 0;
-        while start < bytes.len() {
-            let end = (start + character_length(bytes[start])).min(bytes.len());
-            let index = symbols.len() as u32;
-            symbols.push(Symbol {
-                start: start as u32,
-                length: (end - start) as u32,
-                previous: index.checked_sub(1).unwrap_or(NONE),
-                next: if end < bytes.len() { index + 1 } else { NONE },
-                node: self.trie.walk(self.trie.root(), &bytes[start..end]),
-            });
-            start = end;
-        }
-    }
-
-    /// The pair of two neighbours, if their union is a piece.
-    fn pair<'a>(
-        &self,
-        chunk: &'a str,
-        symbols: &[Symbol],
-        left: u32,
-        right: u32,
-        parts: &mut HashMap<&'a str, usize>,
-    ) -> Option<Pair> {
-        let (a, b) = (&symbols[left as usize], &symbols[right as usize]);
-        let id = self.trie.walk(a.node, b.of(chunk)).value()?;
-        let length = a.length + b.length;
-        if self.has_unused && self.unused[id as usize] {
-            let union = &chunk[a.start as usize..(a.start + length) as usize];
-            parts.insert(union, a.length as usize);
-        }
-        Some(Pair::new(self.ranks[id as usize], left, length))
+        };
+        merger.merge(&mut unions, self.rank_count);
+        out.extend(merger.symbols().map(|symbol| Span {
+            id: symbol.label.value().unwrap_or(self.unknown),
+            start: offset + symbol.start(),
+            end: offset + symbol.end(),
+        }));
     }
 
     /// Appends `span`, or if it is an unused piece the pieces that it was made of.

@@ -3,7 +3,6 @@
 mod bpe;
 mod decode;
 mod encode;
-mod merge_queue;
 mod split;
 #[cfg(test)]
 mod tests;

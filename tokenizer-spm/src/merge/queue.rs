@@ -1,6 +1,6 @@
 //! The queue of candidate merges: highest rank first, and of equal ranks the leftmost.
 //!
-//! A short chunk uses a plain heap. In a long one, such as a megabyte of one letter, a heap has
+//! A short text uses a plain heap. In a long one, such as a megabyte of one letter, a heap has
 //! millions of entries and every step goes through twenty levels of it. But merges of one rank come in
 //! almost from left to right, so there each rank has a queue of its own: a sorted run, to whose end a
 //! candidate is appended where it fits, and a small heap for the few others.
@@ -41,11 +41,14 @@ impl Pair {
 /// From how many symbols on each rank has a queue of its own.
 const LONG: usize = 4096;
 
+/// A queue for each rank is too much memory where there are more ranks than this for each symbol.
+const RANKS_PER_SYMBOL: usize = 64;
+
 /// See the module's description.
 #[derive(Debug, Default)]
 pub(crate) struct MergeQueue {
     heap: BinaryHeap<Pair>,
-    /// By rank; empty for a short chunk.
+    /// By rank; empty for a short text.
     by_rank: Vec<RankQueue>,
     /// The ranks whose queues are not empty.
     ranks: BinaryHeap<u32>,
@@ -86,12 +89,12 @@ impl RankQueue {
 }
 
 impl MergeQueue {
-    /// Makes the queue ready for a chunk of `symbols` symbols under a model with `ranks` ranks.
+    /// Makes the queue ready for a text of `symbols` symbols under a model with `ranks` ranks.
     pub(crate) fn start(&mut self, symbols: usize, ranks: usize) {
         self.heap.clear();
         self.ranks.clear();
         self.by_rank.clear();
-        if symbols >= LONG {
+        if symbols >= LONG && ranks / RANKS_PER_SYMBOL <= symbols {
             self.by_rank.resize_with(ranks, RankQueue::default);
         }
     }
