@@ -59,7 +59,8 @@ mod vecmath;
 
 pub use activation::Activation;
 pub use attention::{
-    Attention, PositionTables, RelativePositions, SlotTable, disentangled_attention,
+    Attention, AttentionMap, HeadMixing, Observation, PositionTables, RelativePositions,
+    ScoreTerms, SlotTable, disentangled_attention, explicit_attention,
 };
 pub use conv::TokenConv;
 pub use embed::{EmbeddingTable, Storage};

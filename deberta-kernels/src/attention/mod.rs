@@ -15,15 +15,18 @@
 //! * `tables`: the projected tables PK and PQ, packed at load.
 //! * `tile`: one block of queries against one block of keys.
 //! * `stream`: the running softmax that joins the blocks.
+//! * `explicit`: the same attention with every score in memory, for models that mix heads and people who look inside.
 //!
 //! Slots rise with the distance, so a block of queries and a block of keys touch one contiguous window of slots: the
 //! position terms are two small matrix products over that window, and no `L x L` matrix ever exists.
 
+mod explicit;
 mod slots;
 mod stream;
 mod tables;
 mod tile;
 
+pub use explicit::{AttentionMap, HeadMixing, Observation, ScoreTerms, explicit_attention};
 pub use slots::{RelativePositions, SlotTable};
 pub use tables::PositionTables;
 
@@ -83,77 +86,89 @@ pub fn disentangled_attention(
     attention: &Attention<'_>,
     mut out: ArrayViewMut2<'_, f32>,
 ) -> Result<(), KernelError> {
-    let Attention {
-        query,
-        key,
-        value,
-        heads,
-        scale,
-        bounds,
-        positions,
-        relative,
-    } = *attention;
-    let [tokens, width] = [query.nrows(), query.ncols()];
-    for (argument, matrix) in [
-        ("query", &query),
-        ("key", &key),
-        ("value", &value),
-        ("out", &out.view()),
-    ] {
-        check_matrix(argument, matrix, [tokens, width])?;
-    }
-    if heads == 0 || !width.is_multiple_of(heads) || width == 0 {
-        let reason = "must divide the width of the queries";
-        return Err(KernelError::Parameter {
-            parameter: "heads",
-            reason,
-            found: heads,
-        });
-    }
-    check_bounds(bounds, tokens)?;
-    if let Some(positions) = positions {
-        check_positions(positions, bounds)?;
-    }
-    let size = width / heads;
-    if let Some((tables, slots)) = relative {
-        check_relative(tables, slots, heads, size, bounds, positions)?;
-    }
-
-    let stride = if tokens > 1 {
-        out.strides()[0] as usize
-    } else {
-        width
-    };
-    // SAFETY: the view is a writable matrix with contiguous rows; each task writes the rows of its queries in the
-    // columns of its head, and no two tasks share both.
-    let target = unsafe { Target::from_raw(out.as_mut_ptr(), stride, tokens, width) };
-    let tasks = tasks(bounds, heads);
+    let size = attention.check(&out.view())?;
+    let target = target(&mut out);
+    let tasks = tasks(attention.bounds, attention.heads);
     parallel(tasks.len(), |task| {
         let Task {
             sequence,
             head,
             queries,
         } = tasks[task].clone();
+        let inputs = attention.head(&sequence, head);
         let columns = head * size..(head + 1) * size;
-        let inputs = Head {
-            query: rows_of_head(query, &sequence, &columns),
-            key: rows_of_head(key, &sequence, &columns),
-            value: rows_of_head(value, &sequence, &columns),
-            length: sequence.len(),
-            size,
-            scale,
-            positions: positions.map(|all| &all[sequence.clone()]),
-            relative: relative.map(|(tables, slots)| Relative {
-                keys: tables.keys(head),
-                queries: tables.queries(head),
-                slots,
-            }),
-        };
         let first = sequence.start;
         let part = target.part(first + queries.start..first + queries.end, columns);
         tile::attend(isa, &inputs, queries, part);
     });
     Ok(())
+}
+
+impl<'a> Attention<'a> {
+    /// Checks everything against everything, and an output of the same shape; returns the head size, D.
+    fn check(&self, out: &ArrayView2<'_, f32>) -> Result<usize, KernelError> {
+        let [tokens, width] = [self.query.nrows(), self.query.ncols()];
+        for (argument, matrix) in [
+            ("query", &self.query),
+            ("key", &self.key),
+            ("value", &self.value),
+            ("out", out),
+        ] {
+            check_matrix(argument, matrix, [tokens, width])?;
+        }
+        let heads = self.heads;
+        if heads == 0 || !width.is_multiple_of(heads) || width == 0 {
+            let reason = "must divide the width of the queries";
+            return Err(KernelError::Parameter {
+                parameter: "heads",
+                reason,
+                found: heads,
+            });
+        }
+        check_bounds(self.bounds, tokens)?;
+        if let Some(positions) = self.positions {
+            check_positions(positions, self.bounds)?;
+        }
+        let size = width / heads;
+        if let Some((tables, slots)) = self.relative {
+            check_relative(tables, slots, heads, size, self.bounds, self.positions)?;
+        }
+        Ok(size)
+    }
+
+    /// One head of one sequence, after [`Attention::check`].
+    fn head(&self, sequence: &Range<usize>, head: usize) -> Head<'a> {
+        let size = self.query.ncols() / self.heads;
+        let columns = head * size..(head + 1) * size;
+        Head {
+            query: rows_of_head(self.query, sequence, &columns),
+            key: rows_of_head(self.key, sequence, &columns),
+            value: rows_of_head(self.value, sequence, &columns),
+            length: sequence.len(),
+            size,
+            scale: self.scale,
+            positions: self.positions.map(|all| &all[sequence.clone()]),
+            relative: self.relative.map(|(tables, slots)| Relative {
+                keys: tables.keys(head),
+                queries: tables.queries(head),
+                slots,
+            }),
+        }
+    }
+}
+
+/// The output as tasks share it: each writes the rows of its queries in the columns of its heads, and no two share
+/// both. The view passed [`Attention::check`].
+fn target(out: &mut ArrayViewMut2<'_, f32>) -> Target {
+    let (tokens, width) = out.dim();
+    let stride = if tokens > 1 {
+        out.strides()[0] as usize
+    } else {
+        width
+    };
+    // SAFETY: the view is a writable matrix with contiguous rows; that it outlives the target is seen to by the
+    // callers, who wait for their tasks.
+    unsafe { Target::from_raw(out.as_mut_ptr(), stride, tokens, width) }
 }
 
 /// The tables fit the heads, and the slot table every distance.

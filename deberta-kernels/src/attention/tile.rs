@@ -11,7 +11,7 @@ use std::ops::Range;
 /// Queries per block.
 pub(super) const QUERY_BLOCK: usize = 64;
 /// Keys per block; a multiple of every panel width.
-const KEY_BLOCK: usize = 64;
+pub(super) const KEY_BLOCK: usize = 64;
 
 /// One head of one sequence of L tokens. Row `i` of a matrix begins at `i · stride`.
 pub(super) struct Head<'a> {
@@ -28,6 +28,7 @@ pub(super) struct Head<'a> {
 }
 
 /// The position terms of one head.
+#[derive(Clone, Copy)]
 pub(super) struct Relative<'a> {
     /// PK, for the content-to-position term.
     pub(super) keys: Option<&'a Panels>,
@@ -38,19 +39,33 @@ pub(super) struct Relative<'a> {
 
 /// Memory of one task, kept by its thread.
 #[derive(Default)]
-struct Scratch {
+pub(super) struct Scratch {
     /// Kᵀ of the whole sequence: D rows, L columns.
-    keys: Panels,
+    pub(super) keys: Panels,
     /// V of the whole sequence: L rows, D columns.
-    values: Panels,
+    pub(super) values: Panels,
     /// Scores of a block: [QUERY_BLOCK, KEY_BLOCK].
-    scores: Vec<f32>,
+    pub(super) scores: Vec<f32>,
     /// Products of the block's queries with the window of PK: [QUERY_BLOCK, W].
     content_position: Vec<f32>,
     /// Products of the block's keys with the window of PQ: [KEY_BLOCK, W].
     position_content: Vec<f32>,
     /// Mirrored slots of one query with the block's keys.
     slots: Vec<u32>,
+}
+
+impl Scratch {
+    /// Packs the keys and values of a head.
+    pub(super) fn pack(&mut self, isa: Isa, head: &Head<'_>) {
+        let (width, size) = (panel_width(isa), head.size);
+        let (key, key_stride) = head.key;
+        let (value, value_stride) = head.value;
+        self.keys
+            .pack_transposed(head.length, size, width, |j| &key[j * key_stride..][..size]);
+        self.values.pack_rows(size, head.length, width, |j| {
+            &value[j * value_stride..][..size]
+        });
+    }
 }
 
 thread_local! {
@@ -60,16 +75,8 @@ thread_local! {
 /// Attention of `queries` (a range within the sequence) of one head; `out: [queries, D]`.
 pub(super) fn attend(isa: Isa, head: &Head<'_>, queries: Range<usize>, out: Target) {
     SCRATCH.with_borrow_mut(|scratch| {
-        let width = panel_width(isa);
-        let (key, key_stride) = head.key;
-        let (value, value_stride) = head.value;
+        scratch.pack(isa, head);
         let size = head.size;
-        scratch
-            .keys
-            .pack_transposed(head.length, size, width, |j| &key[j * key_stride..][..size]);
-        scratch.values.pack_rows(size, head.length, width, |j| {
-            &value[j * value_stride..][..size]
-        });
         for start in queries.clone().step_by(QUERY_BLOCK) {
             let block = start..(start + QUERY_BLOCK).min(queries.end);
             let part = out.part(start - queries.start..block.end - queries.start, 0..size);
@@ -128,7 +135,7 @@ fn attend_block(
 }
 
 /// `scores[i, j] = Q_i · K_j` for a block.
-fn content_scores(
+pub(super) fn content_scores(
     isa: Isa,
     head: &Head<'_>,
     scratch: &mut Scratch,
@@ -159,7 +166,7 @@ fn content_scores(
 }
 
 /// Adds the position terms of a block to its scores.
-fn position_scores(
+pub(super) fn position_scores(
     isa: Isa,
     head: &Head<'_>,
     relative: &Relative<'_>,
