@@ -67,6 +67,18 @@ pub enum Error {
         /// What the file says.
         found: String,
     },
+    /// A PyTorch file is truncated, corrupt, or asks for something that tensors do not need.
+    #[error("{file}: byte {position}: expected {expected}, found {found}", file = file.display())]
+    TorchFile {
+        /// The file.
+        file: PathBuf,
+        /// Where in the file.
+        position: usize,
+        /// What the format asks for.
+        expected: String,
+        /// What the file says.
+        found: String,
+    },
     /// The encoder cannot be found among the tensor names.
     #[error(
         "{file}: expected exactly one tensor named [prefix.]embeddings.word_embeddings.weight, found {}",
@@ -92,7 +104,7 @@ pub enum Error {
         unused: Vec<String>,
     },
     /// A tensor has an element type that this crate does not read.
-    #[error("{file}: tensor {tensor:?}: expected F32, F16 or BF16, found {found}", file = file.display())]
+    #[error("{file}: tensor {tensor:?}: expected F64, F32, F16 or BF16, found {found}", file = file.display())]
     Dtype {
         /// The weights file.
         file: PathBuf,
@@ -112,6 +124,28 @@ pub enum Error {
         index: usize,
         /// Its value.
         value: f32,
+    },
+    /// A tensor holds a number that the type to read or write it as cannot hold.
+    #[error("{file}: tensor {tensor:?}: expected numbers that {target} can hold, found {value} at element {index}", file = file.display())]
+    TooLarge {
+        /// The weights file.
+        file: PathBuf,
+        /// The tensor's name in the file.
+        tensor: String,
+        /// The offending element, counted in row-major order.
+        index: usize,
+        /// Its value.
+        value: f64,
+        /// The type that is too small.
+        target: &'static str,
+    },
+    /// The elements of a tensor could not be written.
+    #[error("cannot write the elements of tensor {tensor:?}")]
+    Output {
+        /// The tensor's name in the file.
+        tensor: String,
+        /// What the writer said.
+        source: std::io::Error,
     },
     /// A token id is outside the embedding table.
     #[error("token id {id} at packed position {position} is outside the table of {rows} rows")]

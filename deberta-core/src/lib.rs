@@ -69,9 +69,11 @@ pub mod tasks;
 
 pub use batch::Batch;
 pub use config::Config;
-pub use deberta_kernels::Activation;
+pub use deberta_kernels::{Activation, ScoreTerms};
 pub use error::{Error, Misshapen};
-pub use model::{HeadChoice, HeadKind, LoadOptions, Model, Output};
+pub use model::{
+    AttentionMap, HeadChoice, HeadKind, LoadOptions, Model, Observe, Observed, Output, Pooling,
+};
 pub use tasks::{TextClassifier, TokenClassifier};
 
 /// Keeps the README's code compiling.

@@ -4,8 +4,9 @@ use super::{Attend, Backend, End, Lookup};
 use crate::checkpoint::MappedTable;
 use crate::{Batch, Error};
 use deberta_kernels::{
-    Attention, EmbeddingTable, Epilogue, Isa, KernelError, LayerNorm, PackedWeights,
-    PositionTables, RelativePositions, SlotTable, TokenConv, disentangled_attention, linear,
+    Attention, AttentionMap, EmbeddingTable, Epilogue, HeadMixing, Isa, KernelError, LayerNorm,
+    Observation, PackedWeights, PositionTables, RelativePositions, SlotTable, TokenConv,
+    disentangled_attention, explicit_attention, linear,
 };
 use ndarray::{Array2, Axis};
 
@@ -38,6 +39,7 @@ impl Backend for Cpu {
     type Conv = TokenConv;
     type PositionTables = PositionTables;
     type Slots = SlotTable;
+    type Mixing = HeadMixing;
 
     fn table(&self, table: MappedTable) -> Result<MappedTable, Error> {
         Ok(table)
@@ -84,6 +86,10 @@ impl Backend for Cpu {
         Ok(PositionTables::new(self.isa, keys, queries, heads)?)
     }
 
+    fn mixing(&self, logits: Array2<f32>, weights: Array2<f32>) -> Result<HeadMixing, Error> {
+        Ok(HeadMixing::new(logits, weights)?)
+    }
+
     fn slots(&self, relative: RelativePositions, length: usize) -> SlotTable {
         SlotTable::new(relative, length)
     }
@@ -126,27 +132,25 @@ impl Backend for Cpu {
     }
 
     fn attend(&self, operands: Attend<'_, Self>, batch: &Batch) -> Result<Array2<f32>, Error> {
-        let Attend {
-            query,
-            key,
-            value,
-            heads,
-            scale,
-            relative,
-        } = operands;
-        let mut out = Array2::zeros(query.raw_dim());
-        let attention = Attention {
-            query: query.view(),
-            key: key.view(),
-            value: value.view(),
-            heads,
-            scale,
-            bounds: batch.bounds(),
-            positions: batch.positions(),
-            relative,
-        };
-        disentangled_attention(self.isa, &attention, out.view_mut())?;
+        if operands.mixing.is_some() {
+            let nothing = Observation::default();
+            return Ok(self.attend_observed(operands, batch, nothing)?.0);
+        }
+        let mut out = Array2::zeros(operands.query.raw_dim());
+        disentangled_attention(self.isa, &attention(&operands, batch), out.view_mut())?;
         Ok(out)
+    }
+
+    fn attend_observed(
+        &self,
+        operands: Attend<'_, Self>,
+        batch: &Batch,
+        observation: Observation<'_>,
+    ) -> Result<(Array2<f32>, Vec<AttentionMap>), Error> {
+        let mut out = Array2::zeros(operands.query.raw_dim());
+        let (mixing, attention) = (operands.mixing, attention(&operands, batch));
+        let maps = explicit_attention(self.isa, &attention, mixing, observation, out.view_mut())?;
+        Ok((out, maps))
     }
 
     fn convolve(
@@ -177,7 +181,29 @@ impl Backend for Cpu {
         Ok(x.select(Axis(0), rows))
     }
 
+    fn add(&self, x: Array2<f32>, y: &Array2<f32>) -> Result<Array2<f32>, Error> {
+        Ok(x + y)
+    }
+
     fn read(&self, x: Array2<f32>) -> Result<Array2<f32>, Error> {
         Ok(x)
+    }
+
+    fn peek(&self, x: &Array2<f32>) -> Result<Array2<f32>, Error> {
+        Ok(x.clone())
+    }
+}
+
+/// The kernel's view of the operands.
+fn attention<'a>(operands: &Attend<'a, Cpu>, batch: &'a Batch) -> Attention<'a> {
+    Attention {
+        query: operands.query.view(),
+        key: operands.key.view(),
+        value: operands.value.view(),
+        heads: operands.heads,
+        scale: operands.scale,
+        bounds: batch.bounds(),
+        positions: batch.positions(),
+        relative: operands.relative,
     }
 }

@@ -9,7 +9,7 @@ pub(crate) use cpu::Cpu;
 
 use crate::checkpoint::MappedTable;
 use crate::{Activation, Batch, Error};
-use deberta_kernels::RelativePositions;
+use deberta_kernels::{AttentionMap, Observation, RelativePositions};
 use ndarray::Array2;
 
 /// What computes: its forms of data and weights, and the operations between them.
@@ -28,6 +28,8 @@ pub(crate) trait Backend: Sized + Send + Sync {
     type PositionTables: Send + Sync;
     /// The slots of all distances up to a length.
     type Slots: Send + Sync;
+    /// How heads mix before and after the softmax.
+    type Mixing: Send + Sync;
 
     /// Takes over an embedding table that stays on disk.
     fn table(&self, table: MappedTable) -> Result<Self::Table, Error>;
@@ -52,6 +54,8 @@ pub(crate) trait Backend: Sized + Send + Sync {
         queries: Option<&Self::Matrix>,
         heads: usize,
     ) -> Result<Self::PositionTables, Error>;
+    /// Takes over the matrices that mix heads, `[H, H]` each.
+    fn mixing(&self, logits: Array2<f32>, weights: Array2<f32>) -> Result<Self::Mixing, Error>;
     /// Tabulates the slots for sequences up to `length`.
     fn slots(&self, relative: RelativePositions, length: usize) -> Self::Slots;
 
@@ -68,6 +72,13 @@ pub(crate) trait Backend: Sized + Send + Sync {
     fn normalize(&self, norm: &Self::Norm, x: Self::Matrix) -> Result<Self::Matrix, Error>;
     /// Attention within each sequence of the batch.
     fn attend(&self, operands: Attend<'_, Self>, batch: &Batch) -> Result<Self::Matrix, Error>;
+    /// The same, showing what heads do.
+    fn attend_observed(
+        &self,
+        operands: Attend<'_, Self>,
+        batch: &Batch,
+        observation: Observation<'_>,
+    ) -> Result<(Self::Matrix, Vec<AttentionMap>), Error>;
     /// A convolution within each sequence of the batch and what follows it.
     fn convolve(
         &self,
@@ -78,8 +89,12 @@ pub(crate) trait Backend: Sized + Send + Sync {
     ) -> Result<Self::Matrix, Error>;
     /// Some rows of a matrix.
     fn gather(&self, x: &Self::Matrix, rows: &[usize]) -> Result<Self::Matrix, Error>;
-    /// Hands a result out. The only operation that waits.
+    /// The sum of two matrices.
+    fn add(&self, x: Self::Matrix, y: &Self::Matrix) -> Result<Self::Matrix, Error>;
+    /// Hands a result out. This and [`Backend::peek`] are the only operations that wait.
     fn read(&self, x: Self::Matrix) -> Result<Array2<f32>, Error>;
+    /// Hands a copy of an intermediate result out.
+    fn peek(&self, x: &Self::Matrix) -> Result<Array2<f32>, Error>;
 }
 
 /// One table and the row of it that each token takes.
@@ -125,4 +140,5 @@ pub(crate) struct Attend<'a, B: Backend> {
     pub(crate) heads: usize,
     pub(crate) scale: f32,
     pub(crate) relative: Option<(&'a B::PositionTables, &'a B::Slots)>,
+    pub(crate) mixing: Option<&'a B::Mixing>,
 }

@@ -5,18 +5,26 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::file::WeightsFile;
+use super::file::{Family, WeightsFile};
 use crate::Error;
 
-const SINGLE: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
+/// The names of weights files, the preferred first: whether it is an index, and what it holds or lists.
+const KNOWN: [(&str, bool, Family); 4] = [
+    ("model.safetensors", false, Family::Safetensors),
+    ("model.safetensors.index.json", true, Family::Safetensors),
+    ("pytorch_model.bin", false, Family::Torch),
+    ("pytorch_model.bin.index.json", true, Family::Torch),
+];
 /// Files of other formats that a directory may hold instead, for the message.
 const OTHERS: &[&str] = &[
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
     "tf_model.h5",
     "flax_model.msgpack",
     "model.onnx",
+    "onnx/model.onnx",
+    "model.ckpt.index",
+    "rust_model.ot",
+    "adapter_model.safetensors",
+    "adapter_model.bin",
 ];
 
 /// The files of a checkpoint and the file of each tensor.
@@ -24,6 +32,7 @@ pub(super) struct Located {
     pub(super) source: PathBuf,
     pub(super) files: Vec<WeightsFile>,
     pub(super) tensors: BTreeMap<String, usize>,
+    pub(super) is_sharded: bool,
 }
 
 #[derive(Deserialize)]
@@ -34,26 +43,23 @@ struct ShardIndex {
 pub(super) fn locate(folder: &Path) -> Result<Located, Error> {
     // Tells a missing or unreadable directory from an empty one.
     std::fs::read_dir(folder).map_err(Error::io(folder))?;
-    let (single, index) = (folder.join(SINGLE), folder.join(INDEX));
-    if exists(&single) {
-        let file = WeightsFile::open(&single)?;
-        let tensors = file.names().map(|name| (name.clone(), 0)).collect();
-        return Ok(Located {
-            source: single,
-            files: vec![file],
-            tensors,
-        });
+    for (name, is_index, family) in KNOWN {
+        let path = folder.join(name);
+        if exists(&path) {
+            return match is_index {
+                true => sharded(folder, path, family),
+                false => Ok(single(WeightsFile::open(&path, family)?)),
+            };
+        }
     }
-    if exists(&index) {
-        return sharded(folder, index);
-    }
+    let names = KNOWN.map(|(name, ..)| name).join(", ");
     let other = OTHERS.iter().find(|name| exists(&folder.join(name)));
     let reason = match other {
         Some(name) => format!(
-            "expected {SINGLE} or {INDEX}, found {name}, which is not read yet; save the model with \
-             transformers' save_pretrained to get {SINGLE}"
+            "expected one of {names}, found {name}, which is not read; load the model with transformers \
+             and save it with save_pretrained to get model.safetensors"
         ),
-        None => format!("expected {SINGLE} or {INDEX}, found neither"),
+        None => format!("expected one of {names}, found none"),
     };
     Err(Error::NoWeights {
         folder: folder.to_owned(),
@@ -61,32 +67,49 @@ pub(super) fn locate(folder: &Path) -> Result<Located, Error> {
     })
 }
 
+/// The checkpoint that is one file.
+pub(super) fn single(file: WeightsFile) -> Located {
+    Located {
+        source: file.path().to_owned(),
+        tensors: file.names().map(|name| (name.clone(), 0)).collect(),
+        files: vec![file],
+        is_sharded: false,
+    }
+}
+
 /// Whether there is an entry of that name, be it a link to nothing: that is an error to report.
 fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
-fn sharded(folder: &Path, source: PathBuf) -> Result<Located, Error> {
-    let json = std::fs::read(&source).map_err(Error::io(&source))?;
-    let index: ShardIndex = serde_json::from_slice(&json).map_err(|error| Error::Json {
-        file: source.clone(),
+/// The tensors that an index lists, and the file of each.
+pub(super) fn parse(json: &[u8], source: &Path) -> Result<BTreeMap<String, String>, Error> {
+    let index: ShardIndex = serde_json::from_slice(json).map_err(|error| Error::Json {
+        file: source.to_owned(),
         source: error,
     })?;
+    let stray = index.weight_map.iter().find(|(_, shard)| !is_plain_name(shard));
+    if let Some((tensor, shard)) = stray {
+        return Err(Error::WeightsFile {
+            file: source.to_owned(),
+            expected: "names of files in the same directory".to_owned(),
+            found: format!("{shard:?} for tensor {tensor:?}"),
+        });
+    }
+    Ok(index.weight_map)
+}
+
+fn sharded(folder: &Path, source: PathBuf, family: Family) -> Result<Located, Error> {
+    let json = std::fs::read(&source).map_err(Error::io(&source))?;
+    let index = parse(&json, &source)?;
     let mut files: Vec<WeightsFile> = Vec::new();
     let mut opened: HashMap<&str, usize> = HashMap::new();
     let mut tensors = BTreeMap::new();
-    for (tensor, shard) in &index.weight_map {
+    for (tensor, shard) in &index {
         let number = match opened.get(shard.as_str()) {
             Some(&number) => number,
             None => {
-                if !is_plain_name(shard) {
-                    return Err(Error::WeightsFile {
-                        file: source,
-                        expected: "names of files in the same directory".to_owned(),
-                        found: format!("{shard:?} for tensor {tensor:?}"),
-                    });
-                }
-                files.push(WeightsFile::open(&folder.join(shard))?);
+                files.push(WeightsFile::open(&folder.join(shard), family)?);
                 opened.insert(shard, files.len() - 1);
                 files.len() - 1
             }
@@ -94,7 +117,7 @@ fn sharded(folder: &Path, source: PathBuf) -> Result<Located, Error> {
         if files[number].tensor(tensor).is_none() {
             return Err(Error::WeightsFile {
                 file: files[number].path().to_owned(),
-                expected: format!("tensor {tensor:?}, as {INDEX} says"),
+                expected: format!("tensor {tensor:?}, as {} says", source.display()),
                 found: "no such tensor".to_owned(),
             });
         }
@@ -104,6 +127,7 @@ fn sharded(folder: &Path, source: PathBuf) -> Result<Located, Error> {
         source,
         files,
         tensors,
+        is_sharded: true,
     })
 }
 

@@ -13,7 +13,13 @@ use crate::Error;
 /// away ends the process with SIGBUS. Replacing a file by renaming another over it is safe: the map
 /// keeps the old one.
 #[derive(Debug)]
-pub(super) struct Mapping(memmap2::Mmap);
+pub(super) struct Mapping(Source);
+
+#[derive(Debug)]
+enum Source {
+    Mapped(memmap2::Mmap),
+    Memory(Vec<u8>),
+}
 
 impl Mapping {
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
@@ -36,10 +42,18 @@ impl Mapping {
         // shortens or rewrites the file cannot be enforced on these systems; the type's documentation
         // states the obligation. All bit patterns are valid for the `u8` that are handed out.
         let map = unsafe { memmap2::Mmap::map(&file) }.map_err(Error::io(path))?;
-        Ok(Self(map))
+        Ok(Self(Source::Mapped(map)))
+    }
+
+    /// The contents of a file that someone else has read.
+    pub(super) fn memory(bytes: Vec<u8>) -> Self {
+        Self(Source::Memory(bytes))
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            Source::Mapped(map) => map,
+            Source::Memory(bytes) => bytes,
+        }
     }
 }

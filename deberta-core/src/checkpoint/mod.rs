@@ -4,65 +4,50 @@
 //! needs ([`Checkpoint::verify`]) and then read tensor by tensor. The word embeddings, by far the
 //! largest table and the one of which a forward pass touches a few rows, stay memory-mapped
 //! ([`Checkpoint::table`]).
+//!
+//! # Formats
+//!
+//! safetensors, and PyTorch's `pytorch_model.bin` in both of its formats, each in one file or in several with
+//! an index. Nothing of a PyTorch file is ever executed: see [`Error::TorchFile`] for what is refused. The
+//! model that is built does not depend on the format. Elements are f64 (rounded to f32 when read), f32, f16
+//! or bf16; tensors of other types are listed and cannot be read as weights.
+//!
+//! What a file says is checked against its size before it is believed: every tensor lies inside its file,
+//! and none that is larger than its file is read. A safetensors file has no checksums, and of those in a
+//! PyTorch archive only that of the description is checked, not those of the tensors, which would mean to
+//! read everything.
+//!
+//! # Looking at and converting a checkpoint
+//!
+//! [`Checkpoint::tensors`] lists what there is; [`TensorInfo::copy_to`] streams the elements.
 
+mod convert;
+mod dtype;
 mod file;
+mod header;
 mod index;
+mod info;
 mod mmap;
 mod names;
-mod read;
+mod spec;
 mod table;
+mod tensor;
+mod torch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Misshapen};
-use file::WeightsFile;
+use file::{Family, WeightsFile};
+use mmap::Mapping;
 use names::Naming;
 
 pub use deberta_kernels::Storage;
+pub use dtype::Dtype;
+pub use info::{Format, StorageId, TensorInfo};
 pub use names::Scope;
+pub use spec::{Dim, TensorSpec};
 pub use table::MappedTable;
-
-/// What a model needs of one tensor.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TensorSpec {
-    /// The canonical name: relative to the encoder (`encoder.layer.0.output.dense.weight`) or, for a
-    /// head's tensor, absolute (`classifier.weight`).
-    pub name: String,
-    /// What the name is relative to.
-    pub scope: Scope,
-    /// The shape.
-    pub shape: Vec<Dim>,
-}
-
-impl TensorSpec {
-    /// A tensor of the encoder.
-    pub fn encoder(name: impl Into<String>, shape: impl Into<Vec<Dim>>) -> Self {
-        Self {
-            name: name.into(),
-            scope: Scope::Encoder,
-            shape: shape.into(),
-        }
-    }
-
-    /// A tensor of a head.
-    pub fn head(name: impl Into<String>, shape: impl Into<Vec<Dim>>) -> Self {
-        Self {
-            name: name.into(),
-            scope: Scope::Head,
-            shape: shape.into(),
-        }
-    }
-}
-
-/// One entry of a shape that a model needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dim {
-    /// This size and no other.
-    Exactly(usize),
-    /// Whatever the file has, such as the number of vocabulary rows.
-    Any,
-}
 
 /// The weights files of a directory, mapped and indexed.
 #[derive(Debug)]
@@ -72,28 +57,142 @@ pub struct Checkpoint {
     files: Vec<WeightsFile>,
     /// Tensor name to index in `files`.
     tensors: BTreeMap<String, usize>,
+    is_sharded: bool,
     naming: Naming,
 }
 
 impl Checkpoint {
-    /// Opens `model.safetensors`, or the shards that `model.safetensors.index.json` lists.
+    /// Opens the first of `model.safetensors`, `model.safetensors.index.json`, `pytorch_model.bin` and
+    /// `pytorch_model.bin.index.json` that the directory holds; an index with the shards that it lists.
     ///
     /// # Errors
-    /// Where there is neither, a file is truncated or corrupt, the index names files outside the
-    /// directory, or the encoder cannot be found among the names.
+    /// Where there is none, a file is truncated or corrupt or holds more than tensors, the index names files
+    /// outside the directory, or the encoder cannot be found among the names.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::new(index::locate(folder.as_ref())?)
+    }
+
+    /// A checkpoint of one file that is in memory. A name that ends in `.safetensors` tells the format, any
+    /// other is that of a PyTorch file. For tests: a directory is what users have.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`].
+    #[doc(hidden)]
+    pub fn from_bytes(name: impl AsRef<Path>, bytes: Vec<u8>) -> Result<Self, Error> {
+        let path = name.as_ref();
+        let family = match path.extension() {
+            Some(extension) if extension == "safetensors" => Family::Safetensors,
+            _ => Family::Torch,
+        };
+        let file = WeightsFile::parse(path, Mapping::memory(bytes), family)?;
+        Self::new(index::single(file))
+    }
+
+    /// The tensors that the index of a sharded checkpoint lists, and the file of each. For tests.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`].
+    #[doc(hidden)]
+    pub fn parse_index(
+        name: impl AsRef<Path>,
+        json: &[u8],
+    ) -> Result<BTreeMap<String, String>, Error> {
+        index::parse(json, name.as_ref())
+    }
+
+    fn new(located: index::Located) -> Result<Self, Error> {
         let index::Located {
             source,
             files,
             tensors,
-        } = index::locate(folder.as_ref())?;
+            is_sharded,
+        } = located;
         let naming = Naming::detect(&source, tensors.keys())?;
         Ok(Self {
             source,
             files,
             tensors,
+            is_sharded,
             naming,
         })
+    }
+
+    /// The format of the files.
+    pub fn format(&self) -> Format {
+        // There is a file, as the encoder was found. Shards are written by one program.
+        self.files.first().map_or(Format::Safetensors, WeightsFile::format)
+    }
+
+    /// Whether an index lists the files.
+    pub fn is_sharded(&self) -> bool {
+        self.is_sharded
+    }
+
+    /// The files that hold the tensors, without the index.
+    pub fn files(&self) -> impl ExactSizeIterator<Item = &Path> {
+        self.files.iter().map(WeightsFile::path)
+    }
+
+    /// The size of these files in bytes.
+    pub fn total_bytes(&self) -> u64 {
+        let sizes = self.files.iter().map(|file| file.mapping().bytes().len() as u64);
+        sizes.sum()
+    }
+
+    /// Every tensor, in the order of the names in the files.
+    ///
+    /// ```no_run
+    /// use deberta_core::checkpoint::{Checkpoint, Dtype};
+    ///
+    /// let checkpoint = Checkpoint::open("models/deberta-base")?;
+    /// for tensor in checkpoint.tensors() {
+    ///     println!("{} {} {:?}", tensor.name(), tensor.dtype(), tensor.shape());
+    ///     if tensor.dtype().is_float() {
+    ///         tensor.copy_to(&mut std::io::sink(), Dtype::F16)?;
+    ///     }
+    /// }
+    /// # Ok::<(), deberta_core::Error>(())
+    /// ```
+    pub fn tensors(&self) -> impl Iterator<Item = TensorInfo<'_>> {
+        self.tensors.iter().filter_map(|(name, &file_number)| {
+            let file = self.files.get(file_number)?;
+            let (scope, canonical) = self.naming.canonical(name);
+            let is_shadowed = self.resolve(scope, &canonical) != Some(name);
+            Some(TensorInfo {
+                name,
+                scope,
+                canonical,
+                is_shadowed,
+                file_number,
+                file,
+                tensor: file.tensor(name)?,
+            })
+        })
+    }
+
+    /// The groups of two or more tensors that are the same elements of the same file, such as an output layer
+    /// tied to the word embeddings. Names as in the files.
+    pub fn tied(&self) -> Vec<Vec<&str>> {
+        let mut groups: HashMap<(usize, usize), Vec<Vec<TensorInfo<'_>>>> = HashMap::new();
+        for tensor in self.tensors().filter(|t| t.storage().is_some()) {
+            let place = (tensor.file_number, tensor.tensor.range.start);
+            let groups = groups.entry(place).or_default();
+            let same = |group: &&mut Vec<TensorInfo<'_>>| {
+                group.first().is_some_and(|t| t.tensor == tensor.tensor)
+            };
+            match groups.iter_mut().find(same) {
+                Some(group) => group.push(tensor),
+                None => groups.push(vec![tensor]),
+            }
+        }
+        let mut tied: Vec<Vec<&str>> = groups
+            .into_values()
+            .flatten()
+            .filter(|group| group.len() > 1)
+            .map(|group| group.iter().map(TensorInfo::name).collect())
+            .collect();
+        tied.sort();
+        tied
     }
 
     /// What precedes the encoder's tensor names in the files, such as `deberta.`.
@@ -151,30 +250,29 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`Error::Weights`] where it is missing or misshapen, [`Error::Dtype`] where its elements are no
-    /// floating-point numbers, [`Error::NonFinite`] where one of them is NaN or infinite.
+    /// floating-point numbers, [`Error::NonFinite`] where one of them is NaN or infinite,
+    /// [`Error::TooLarge`] where an f64 number is beyond the largest f32.
     pub fn read_f32(&self, spec: &TensorSpec) -> Result<(Vec<f32>, Vec<usize>), Error> {
         let (file, name) = self.locate(spec)?;
-        let tensor = file.float_tensor(name)?;
-        let values = read::finite(tensor.bytes, tensor.dtype, file.path(), name)?;
-        Ok((values, tensor.shape.to_vec()))
+        file.read_f32(name)
     }
 
-    /// A matrix that stays memory-mapped. Its values are not read, and so not checked.
+    /// A matrix that stays memory-mapped where its file allows ([`MappedTable`]). Its values are not checked.
     ///
     /// # Errors
     /// As [`Checkpoint::read_f32`], without the check of the values.
     pub fn table(&self, spec: &TensorSpec) -> Result<MappedTable, Error> {
         let (file, name) = self.locate(spec)?;
-        let tensor = file.float_tensor(name)?;
-        let &[rows, columns] = tensor.shape else {
+        let tensor = file.float(name)?;
+        let &[rows, columns] = tensor.shape.as_slice() else {
             let misshapen = Misshapen {
                 name: name.to_owned(),
                 expected: vec![None; 2],
-                found: tensor.shape.to_vec(),
+                found: tensor.shape.clone(),
             };
             return Err(self.unfit(Vec::new(), vec![misshapen], Vec::new()));
         };
-        Ok(MappedTable::new(file, name, rows, columns, &tensor))
+        MappedTable::new(file, name, tensor, [rows, columns])
     }
 
     /// The file and the name of a tensor that is there in the right shape.
@@ -218,15 +316,6 @@ impl Checkpoint {
             missing,
             misshapen,
             unused,
-        }
-    }
-}
-
-impl Dim {
-    fn size(self) -> Option<usize> {
-        match self {
-            Self::Exactly(size) => Some(size),
-            Self::Any => None,
         }
     }
 }

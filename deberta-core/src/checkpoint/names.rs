@@ -78,6 +78,21 @@ impl Naming {
             .map(|(prefix, name)| format!("{prefix}{name}"))
     }
 
+    /// The scope and the canonical name of the tensor that the files call `stored`.
+    pub(super) fn canonical(&self, stored: &str) -> (Scope, String) {
+        let (scope, name) = match stored.strip_prefix(&self.encoder) {
+            // Without a prefix only the parts' names tell the encoder from what is around it.
+            Some(name) if !self.encoder.is_empty() || is_encoder_part(name) => {
+                (Scope::Encoder, name)
+            }
+            _ => {
+                let name = self.heads.iter().find_map(|p| stored.strip_prefix(p.as_str()));
+                (Scope::Head, name.unwrap_or(stored))
+            }
+        };
+        (scope, modern(name).unwrap_or_else(|| name.to_owned()))
+    }
+
     /// The name to report where none of the candidates is there.
     pub(super) fn expected(&self, scope: Scope, name: &str) -> String {
         self.candidates(scope, name)
@@ -94,6 +109,20 @@ fn legacy(name: &str) -> Option<String> {
             name.strip_suffix("LayerNorm.bias")
                 .map(|s| format!("{s}LayerNorm.beta"))
         })
+}
+
+/// The inverse of [`legacy`].
+fn modern(name: &str) -> Option<String> {
+    name.strip_suffix("LayerNorm.gamma")
+        .map(|stem| format!("{stem}LayerNorm.weight"))
+        .or_else(|| {
+            name.strip_suffix("LayerNorm.beta")
+                .map(|s| format!("{s}LayerNorm.bias"))
+        })
+}
+
+fn is_encoder_part(name: &str) -> bool {
+    name.starts_with("embeddings.") || name.starts_with("encoder.")
 }
 
 /// Buffers that old versions saved; they hold 0, 1, 2, ....

@@ -4,21 +4,25 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::file::{FloatTensor, WeightsFile};
+use super::convert;
+use super::dtype::Dtype;
+use super::file::WeightsFile;
 use super::mmap::Mapping;
-use super::read;
+use super::tensor::Tensor;
 use crate::Error;
 use deberta_kernels::Storage;
 
 /// A memory-mapped matrix `[rows, columns]`, row-major, little endian, in no particular alignment.
+///
+/// A table whose file holds it in another order (a transposed view) or in double precision is the exception:
+/// it is a copy in memory, the latter in f32.
 ///
 /// Nothing has looked at the values yet: whoever gathers a row checks it. The file must not be changed
 /// or truncated while the table is in use (replacing it by a rename is safe): a truncation ends the
 /// process when a missing page is touched.
 #[derive(Debug, Clone)]
 pub struct MappedTable {
-    mapping: Arc<Mapping>,
-    range: Range<usize>,
+    elements: Elements,
     rows: usize,
     columns: usize,
     dtype: Storage,
@@ -26,23 +30,48 @@ pub struct MappedTable {
     name: String,
 }
 
+/// Where a table's elements are.
+#[derive(Debug, Clone)]
+enum Elements {
+    Mapped(Arc<Mapping>, Range<usize>),
+    Copied(Arc<[u8]>),
+}
+
 impl MappedTable {
+    /// A tensor of floating-point numbers with `shape`.
     pub(super) fn new(
         file: &WeightsFile,
         name: &str,
-        rows: usize,
-        columns: usize,
-        tensor: &FloatTensor<'_>,
-    ) -> Self {
-        Self {
-            mapping: Arc::clone(file.mapping()),
-            range: tensor.range.clone(),
+        tensor: &Tensor,
+        [rows, columns]: [usize; 2],
+    ) -> Result<Self, Error> {
+        let elements = match tensor.dtype.storage() {
+            Some(_) if tensor.is_contiguous() => {
+                Elements::Mapped(Arc::clone(file.mapping()), tensor.range.clone())
+            }
+            as_is => {
+                let mut bytes = Vec::new();
+                file.chunks(tensor, |chunk| {
+                    if as_is.is_some() {
+                        bytes.extend_from_slice(chunk);
+                        return Ok(());
+                    }
+                    let mut values = vec![0.0; chunk.len() * 8 / tensor.dtype.bits()];
+                    convert::widen(tensor.dtype, chunk, &mut values)?;
+                    bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+                    Ok(())
+                })?;
+                Elements::Copied(bytes.into())
+            }
+        };
+        Ok(Self {
+            elements,
             rows,
             columns,
-            dtype: tensor.dtype,
+            dtype: tensor.dtype.storage().unwrap_or(Storage::F32),
             file: file.path().to_owned(),
             name: name.to_owned(),
-        }
+        })
     }
 
     /// Number of rows.
@@ -62,8 +91,11 @@ impl MappedTable {
 
     /// All the elements, `rows * columns * dtype().size()` bytes.
     pub fn bytes(&self) -> &[u8] {
-        // The range was checked against the mapping's length, which does not change.
-        &self.mapping.bytes()[self.range.clone()]
+        match &self.elements {
+            // The range was checked against the mapping's length, which does not change.
+            Elements::Mapped(mapping, range) => &mapping.bytes()[range.clone()],
+            Elements::Copied(bytes) => bytes,
+        }
     }
 
     /// The file that holds the table.
@@ -86,21 +118,20 @@ impl MappedTable {
         }
         let width = self.columns * self.dtype.size();
         let bytes = &self.bytes()[row * width..(row + 1) * width];
-        match read::finite(bytes, self.dtype, &self.file, &self.name) {
-            Ok(values) => Ok(Some(values)),
-            Err(Error::NonFinite {
-                file,
-                tensor,
-                index,
-                value,
-            }) => Err(Error::NonFinite {
-                file,
-                tensor,
-                index: row * self.columns + index,
-                value,
-            }),
-            Err(other) => Err(other),
-        }
+        let mut values = vec![0.0; self.columns];
+        self.dtype.widen(bytes, &mut values)?;
+        let dtype = match self.dtype {
+            Storage::F32 => Dtype::F32,
+            Storage::F16 => Dtype::F16,
+            Storage::Bf16 => Dtype::BF16,
+        };
+        let place = convert::Place {
+            file: &self.file,
+            tensor: &self.name,
+            first: row * self.columns,
+        };
+        convert::check_finite(dtype, bytes, &values, place)?;
+        Ok(Some(values))
     }
 
     /// The error to return when a kernel meets a value in `row` that is not finite.

@@ -8,6 +8,7 @@ mod labels;
 mod read;
 mod validate;
 
+use std::fmt;
 use std::path::Path;
 
 use deberta_kernels::Activation;
@@ -17,7 +18,7 @@ use read::Keys;
 
 pub use labels::{Labels, ProblemType};
 
-/// The configuration of a DeBERTa v2/v3 encoder and its head, every value resolved.
+/// The configuration of a DeBERTa encoder and its head, every value resolved.
 ///
 /// ```
 /// use deberta_core::Config;
@@ -30,6 +31,8 @@ pub use labels::{Labels, ProblemType};
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Config {
+    /// The generation of the model.
+    pub family: Family,
     /// Width of the hidden states, N.
     pub hidden_size: usize,
     /// Number of transformer layers.
@@ -54,6 +57,8 @@ pub struct Config {
     pub share_att_key: bool,
     /// Whether the relative table passes through the encoder's LayerNorm.
     pub norm_rel_ebd: bool,
+    /// Whether heads mix before and after the softmax (v1 alone).
+    pub talking_head: bool,
     /// Whether absolute positions are added to the word embeddings.
     pub position_biased_input: bool,
     /// Rows of the token type table; 0: there is none, type ids are ignored.
@@ -70,14 +75,36 @@ pub struct Config {
     pub pooler_hidden_size: usize,
     /// Activation of the pooler.
     pub pooler_hidden_act: Activation,
-    /// The layout of the masked-language-model head: `transformers`' older one.
+    /// The layout of the masked-language-model head: `transformers`' older one. Where the weights have but one of the
+    /// two, that one is used, whatever this says.
     pub legacy: bool,
+    /// Whether the older masked-language-model head scores words with their embeddings.
+    pub tie_word_embeddings: bool,
     /// The labels of a classification head, in the order of its logits.
     pub labels: Labels,
     /// How the logits of a sequence head are meant, where the file says so.
     pub problem_type: Option<ProblemType>,
     /// The classes that saved this model, such as `DebertaV2ForTokenClassification`.
     pub architectures: Vec<String>,
+}
+
+/// The generation of a model, by its `model_type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Family {
+    /// `deberta`: the first generation, with a slot for every distance.
+    V1,
+    /// `deberta-v2`: v2, v3 and mDeBERTa.
+    V2,
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V1 => "deberta",
+            Self::V2 => "deberta-v2",
+        })
+    }
 }
 
 /// The position terms of disentangled attention.
@@ -87,6 +114,8 @@ pub struct PosAttType {
     pub c2p: bool,
     /// Position to content: `K_j · PQ[slot(i-j)]`.
     pub p2c: bool,
+    /// Entries of the list, whatever they say: the scale of v1 counts them.
+    pub entries: usize,
 }
 
 /// The convolution over tokens whose output joins that of the first layer.
@@ -122,15 +151,21 @@ impl Config {
     /// As [`Config::from_file`].
     pub fn from_json(json: &str, source: impl AsRef<Path>) -> Result<Self, Error> {
         let keys = Keys::parse(json, source.as_ref())?;
-        keys.model_type()?;
-        let hidden_size = keys.size("hidden_size", 1536, validate::WIDTH)?;
+        let family = keys.family()?;
+        // The defaults are those of the reference's configuration classes.
+        let (width, layers, heads, inner) = match family {
+            Family::V1 => (768, 12, 12, 3072),
+            Family::V2 => (1536, 24, 24, 6144),
+        };
+        let hidden_size = keys.size("hidden_size", width, validate::WIDTH)?;
         let max_position_embeddings =
             keys.size("max_position_embeddings", 512, validate::POSITIONS)?;
         let config = Self {
+            family,
             hidden_size,
-            num_hidden_layers: keys.size("num_hidden_layers", 24, validate::LAYERS)?,
-            num_attention_heads: keys.size("num_attention_heads", 24, validate::WIDTH)?,
-            intermediate_size: keys.size("intermediate_size", 6144, validate::FEED_FORWARD)?,
+            num_hidden_layers: keys.size("num_hidden_layers", layers, validate::LAYERS)?,
+            num_attention_heads: keys.size("num_attention_heads", heads, validate::WIDTH)?,
+            intermediate_size: keys.size("intermediate_size", inner, validate::FEED_FORWARD)?,
             hidden_act: keys.activation("hidden_act", Activation::Gelu)?,
             layer_norm_eps: keys.positive("layer_norm_eps", 1e-7)?,
             relative_attention: keys.flag("relative_attention", false)?,
@@ -141,6 +176,7 @@ impl Config {
             pos_att_type: keys.pos_att_type()?,
             share_att_key: keys.flag("share_att_key", false)?,
             norm_rel_ebd: keys.norm_rel_ebd()?,
+            talking_head: keys.flag("talking_head", false)?,
             position_biased_input: keys.flag("position_biased_input", true)?,
             type_vocab_size: keys
                 .optional_size("type_vocab_size", validate::POSITIONS)?
@@ -159,6 +195,7 @@ impl Config {
             pooler_hidden_size: keys.size("pooler_hidden_size", hidden_size, validate::WIDTH)?,
             pooler_hidden_act: keys.activation("pooler_hidden_act", Activation::Gelu)?,
             legacy: keys.flag("legacy", true)?,
+            tie_word_embeddings: keys.flag("tie_word_embeddings", true)?,
             labels: Labels::read(&keys)?,
             problem_type: ProblemType::read(&keys)?,
             architectures: keys.architectures()?,
@@ -170,11 +207,6 @@ impl Config {
     /// Width of one attention head, D.
     pub fn head_size(&self) -> usize {
         self.hidden_size / self.num_attention_heads
-    }
-
-    /// Half the rows of the relative table: `position_buckets`, or one per distance.
-    pub fn span(&self) -> usize {
-        self.position_buckets.unwrap_or(self.max_relative_positions)
     }
 
     /// Number of outputs of a classification head.

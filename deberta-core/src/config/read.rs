@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use deberta_kernels::Activation;
 use serde_json::{Map, Value};
 
-use super::PosAttType;
+use super::{Family, PosAttType};
 use crate::Error;
 
 /// The object in a configuration file, and the file's name for errors.
@@ -48,29 +48,21 @@ impl Keys {
         }
     }
 
-    pub(super) fn model_type(&self) -> Result<(), Error> {
+    pub(super) fn family(&self) -> Result<Family, Error> {
+        const SUPPORTED: &str = "deberta (v1) and deberta-v2 (v2, v3, mDeBERTa)";
         let (found, reason) = match self.get("model_type") {
             Some(Value::String(name)) => match name.as_str() {
-                "deberta-v2" => return Ok(()),
-                "deberta" => (
-                    "deberta (v1)".to_owned(),
-                    "is not supported yet; supported: deberta-v2 (v2, v3)",
-                ),
-                other => (
-                    format!("{other:?}"),
-                    "is not supported; supported: deberta-v2 (v2, v3)",
-                ),
+                "deberta" => return Ok(Family::V1),
+                "deberta-v2" => return Ok(Family::V2),
+                other => (format!("{other:?}"), "is not supported"),
             },
-            Some(other) => (other.to_string(), "is no string such as \"deberta-v2\""),
-            None => (
-                "(missing)".to_owned(),
-                "where \"deberta-v2\" (v2, v3) is expected",
-            ),
+            Some(other) => (other.to_string(), "is no string"),
+            None => ("(missing)".to_owned(), "is needed to tell the family"),
         };
         Err(Error::UnsupportedModel {
             file: self.file.clone(),
             found,
-            reason: reason.to_owned(),
+            reason: format!("{reason}; supported: {SUPPORTED}"),
         })
     }
 
@@ -155,7 +147,10 @@ impl Keys {
                 .collect::<Result<_, _>>()?,
             Some(other) => return Err(self.refuse(KEY, other, "a list or a string")),
         };
-        let mut terms = PosAttType::default();
+        let mut terms = PosAttType {
+            entries: entries.len(),
+            ..PosAttType::default()
+        };
         for entry in entries {
             match entry.as_str() {
                 "c2p" => terms.c2p = true,

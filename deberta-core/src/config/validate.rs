@@ -1,7 +1,7 @@
 //! Limits of single values, and the relations between values that the reference relies on.
 
 use super::read::Keys;
-use super::{Config, ProblemType};
+use super::{Config, Family, ProblemType};
 use crate::Error;
 
 // Far above every published model, low enough that no product of three of them overflows 64 bits.
@@ -29,7 +29,8 @@ pub(super) fn check(config: &Config, keys: &Keys) -> Result<(), Error> {
         let expected = format!("hidden_size ({hidden})");
         return Err(keys.refuse("pooler_hidden_size", config.pooler_hidden_size, expected));
     }
-    if let Some(conv) = config.conv {
+    // The reference for v1 knows neither conv nor buckets: there, what these keys say is no concern of ours.
+    if let (Family::V2, Some(conv)) = (config.family, config.conv) {
         if conv.kernel_size % 2 == 0 {
             // An even kernel yields one token less than it is given.
             return Err(keys.refuse("conv_kernel_size", conv.kernel_size, "an odd number"));
@@ -39,7 +40,7 @@ pub(super) fn check(config: &Config, keys: &Keys) -> Result<(), Error> {
             return Err(keys.refuse("conv_groups", conv.groups, expected));
         }
     }
-    if config.relative_attention {
+    if config.family == Family::V2 && config.relative_attention {
         buckets(config, keys)?;
     }
     if config.problem_type == Some(ProblemType::SingleLabel) && config.num_labels() == 1 {
@@ -83,7 +84,11 @@ fn products(config: &Config, keys: &Keys) -> Result<(), Error> {
         "intermediate_size",
         &[config.hidden_size, config.intermediate_size],
     )?;
-    product("position_buckets", &[2, config.span(), config.hidden_size])?;
+    let span = config
+        .position_buckets
+        .unwrap_or(0)
+        .max(config.max_relative_positions);
+    product("max_relative_positions", &[2, span, config.hidden_size])?;
     product(
         "max_position_embeddings",
         &[config.max_position_embeddings, config.embedding_size],

@@ -3,6 +3,7 @@
 use super::layout::EmbeddingsLayout;
 use super::load::Loader;
 use crate::backend::{Backend, End, Lookup};
+use crate::checkpoint::TensorSpec;
 use crate::{Batch, Config, Error};
 
 /// The embedding layer: `LayerNorm(P·(word + position + type))`, the last two tables and the projection P optional.
@@ -15,9 +16,44 @@ pub(crate) struct Embeddings<B: Backend> {
 }
 
 /// A table and how many rows it has.
-struct Table<B: Backend> {
+pub(super) struct Table<B: Backend> {
     table: B::Table,
     rows: usize,
+}
+
+impl<B: Backend> Table<B> {
+    pub(super) fn load(loader: &Loader<'_, B>, spec: &TensorSpec) -> Result<Self, Error> {
+        let mapped = loader.checkpoint.table(spec)?;
+        let rows = mapped.rows();
+        Ok(Self {
+            table: loader.backend.table(mapped)?,
+            rows,
+        })
+    }
+
+    /// The rows of a table of absolute positions that a batch needs.
+    pub(super) fn at_positions<'a>(
+        &'a self,
+        positions: &'a [u32],
+        batch: &Batch,
+    ) -> Result<Lookup<'a, B>, Error> {
+        match beyond(positions, self.rows) {
+            Some(token) => Err(Error::PositionOutOfRange {
+                sequence: batch.bounds().partition_point(|&bound| bound <= token) - 1,
+                position: positions[token] as usize,
+                rows: self.rows,
+            }),
+            None => Ok(Lookup {
+                table: &self.table,
+                ids: positions,
+            }),
+        }
+    }
+}
+
+/// The index of the first id that a table does not have.
+fn beyond(ids: &[u32], rows: usize) -> Option<usize> {
+    ids.iter().position(|&id| id as usize >= rows)
 }
 
 impl<B: Backend> Embeddings<B> {
@@ -26,14 +62,7 @@ impl<B: Backend> Embeddings<B> {
         layout: &EmbeddingsLayout,
         config: &Config,
     ) -> Result<Self, Error> {
-        let table = |spec| -> Result<Table<B>, Error> {
-            let mapped = loader.checkpoint.table(spec)?;
-            let rows = mapped.rows();
-            Ok(Table {
-                table: loader.backend.table(mapped)?,
-                rows,
-            })
-        };
+        let table = |spec| Table::load(loader, spec);
         Ok(Self {
             words: table(&layout.words)?,
             positions: layout.positions.as_ref().map(table).transpose()?,
@@ -54,7 +83,6 @@ impl<B: Backend> Embeddings<B> {
 
     /// `[T, N]`
     pub(crate) fn forward(&self, backend: &B, batch: &Batch) -> Result<B::Matrix, Error> {
-        let beyond = |ids: &[u32], rows| ids.iter().position(|&id| id as usize >= rows);
         if let Some(position) = beyond(batch.ids(), self.words.rows) {
             let (id, rows) = (batch.ids()[position], self.words.rows);
             return Err(Error::IdOutOfRange { id, rows, position });
@@ -64,19 +92,9 @@ impl<B: Backend> Embeddings<B> {
             ids: batch.ids(),
         }];
         let positions;
-        if let Some(Table { table, rows }) = &self.positions {
+        if let Some(table) = &self.positions {
             positions = absolute_positions(batch);
-            if let Some(token) = beyond(&positions, *rows) {
-                return Err(Error::PositionOutOfRange {
-                    sequence: batch.bounds().partition_point(|&bound| bound <= token) - 1,
-                    position: positions[token] as usize,
-                    rows: *rows,
-                });
-            }
-            lookups.push(Lookup {
-                table,
-                ids: &positions,
-            });
+            lookups.push(table.at_positions(&positions, batch)?);
         }
         if let Some(Table { table, rows }) = &self.types {
             if let Some(position) = beyond(batch.type_ids(), *rows) {
@@ -101,7 +119,7 @@ impl<B: Backend> Embeddings<B> {
 }
 
 /// The position of every token in its sequence, `[T]`.
-fn absolute_positions(batch: &Batch) -> Vec<u32> {
+pub(super) fn absolute_positions(batch: &Batch) -> Vec<u32> {
     match batch.positions() {
         Some(positions) => positions.to_vec(),
         None => (0..batch.len())

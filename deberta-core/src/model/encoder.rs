@@ -1,14 +1,23 @@
 //! The encoder: embeddings, layers, and the convolution that some models have beside the first layer.
 
 use super::embeddings::Embeddings;
-use super::layer::Layer;
+use super::layer::{Layer, LayerInput};
 use super::layout::Layout;
 use super::load::Loader;
+use super::observe::Watch;
 use crate::backend::{Backend, End};
 use crate::{Activation, Batch, Config, Error};
-use deberta_kernels::RelativePositions;
+use deberta_kernels::{Observation, RelativePositions};
+use ndarray::Array2;
 use rayon::prelude::*;
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// The hidden states of the last two layers, `[T, N]`.
+pub(crate) struct Encoded<B: Backend> {
+    pub(crate) last: B::Matrix,
+    /// Of the layer before the last, or the embeddings where there is but one layer.
+    pub(crate) before_last: B::Matrix,
+}
 
 /// Ids to hidden states.
 pub(crate) struct Encoder<B: Backend> {
@@ -43,16 +52,10 @@ impl<B: Backend> Encoder<B> {
         Ok(Self {
             embeddings: Embeddings::load(loader, &layout.embeddings, config)?,
             layers: layers
-                .map(|layer| Layer::load(loader, layer, config, table.as_ref()))
+                .map(|layer| Layer::load(loader, layer, config, layout.attention, table.as_ref()))
                 .collect::<Result<_, _>>()?,
             conv: ConvLayer::load(loader, layout, config)?,
-            relative: match table {
-                None => None,
-                Some(_) => Some(RelativePositions::new(
-                    config.position_buckets,
-                    config.max_relative_positions,
-                )?),
-            },
+            relative: layout.attention.relative,
             slots: Mutex::new(None),
         })
     }
@@ -62,25 +65,68 @@ impl<B: Backend> Encoder<B> {
         self.embeddings.vocabulary()
     }
 
-    /// `[T, N]`: the hidden states of the last layer.
-    pub(crate) fn forward(&self, backend: &B, batch: &Batch) -> Result<B::Matrix, Error> {
-        let slots = self
-            .relative
-            .map(|relative| self.slots(backend, relative, batch));
-        let mut hidden = self.embeddings.forward(backend, batch)?;
+    /// Runs embeddings and layers.
+    pub(crate) fn forward(
+        &self,
+        backend: &B,
+        batch: &Batch,
+        watch: &mut Watch<'_>,
+    ) -> Result<Encoded<B>, Error> {
+        let slots = self.slots(backend, batch);
+        let embeddings = self.embeddings.forward(backend, batch)?;
+        watch.hidden(backend, &embeddings)?;
+        let mut states = Encoded {
+            last: embeddings,
+            before_last: backend.matrix(Array2::zeros((0, 0)))?,
+        };
         for (index, layer) in self.layers.iter().enumerate() {
-            let mut output = layer.forward(backend, &hidden, None, batch, slots.as_deref())?;
+            let input = LayerInput {
+                hidden: &states.last,
+                queries: &states.last,
+                batch,
+                slots: slots.as_deref(),
+            };
+            let heads = watch.heads(index);
+            let (mut output, maps) = layer.forward(backend, &input, watch.observation(&heads))?;
+            watch.attention(index, maps);
             if let (0, Some(conv)) = (index, &self.conv) {
                 // The convolution sees the embeddings; its output joins that of the first layer.
-                output = conv.forward(backend, &hidden, &output, batch)?;
+                output = conv.forward(backend, &states.last, &output, batch)?;
             }
-            hidden = output;
+            watch.hidden(backend, &output)?;
+            states = Encoded {
+                last: output,
+                before_last: states.last,
+            };
         }
-        Ok(hidden)
+        Ok(states)
+    }
+
+    /// The last layer alone, with queries of their own: a step of the enhanced mask decoder.
+    pub(crate) fn last_layer(
+        &self,
+        backend: &B,
+        hidden: &B::Matrix,
+        queries: &B::Matrix,
+        batch: &Batch,
+    ) -> Result<B::Matrix, Error> {
+        let slots = self.slots(backend, batch);
+        let input = LayerInput {
+            hidden,
+            queries,
+            batch,
+            slots: slots.as_deref(),
+        };
+        match self.layers.last() {
+            Some(layer) => Ok(layer.forward(backend, &input, Observation::default())?.0),
+            // A configuration has at least one layer; without any the queries are the result.
+            None => backend.gather(queries, &(0..batch.tokens()).collect::<Vec<_>>()),
+        }
     }
 
     /// The slots for the longest sequence of the batch, or for a longer one seen before.
-    fn slots(&self, backend: &B, relative: RelativePositions, batch: &Batch) -> Arc<B::Slots> {
+    fn slots(&self, backend: &B, batch: &Batch) -> Option<Arc<B::Slots>> {
+        let relative = self.relative?;
         let needed = (0..batch.len())
             .map(|i| batch.sequence(i))
             .filter(|tokens| !tokens.is_empty())
@@ -93,14 +139,14 @@ impl<B: Backend> Encoder<B> {
             .max()
             .unwrap_or(0);
         let mut cached = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*cached {
+        Some(match &*cached {
             Some((length, slots)) if *length >= needed => Arc::clone(slots),
             _ => {
                 let slots = Arc::new(backend.slots(relative, needed));
                 *cached = Some((needed, Arc::clone(&slots)));
                 slots
             }
-        }
+        })
     }
 }
 

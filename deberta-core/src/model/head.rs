@@ -1,7 +1,9 @@
 //! What turns hidden states into logits.
 
+use super::encoder::{Encoded, Encoder};
 use super::layout::HeadLayout;
 use super::load::Loader;
+use super::pretraining::{EnhancedMaskDecoder, MaskedLm, ReplacedToken};
 use crate::backend::{Backend, End};
 use crate::{Activation, Batch, Config, Error};
 use std::fmt;
@@ -18,6 +20,31 @@ pub enum HeadKind {
     TokenClassification,
     /// A start and an end logit per token.
     QuestionAnswering,
+    /// One logit per sequence, from its first token; the sequences are the choices of a question.
+    MultipleChoice,
+    /// A logit per word of the vocabulary, for every token. Behind it stands the enhanced mask decoder where the
+    /// checkpoint has one: see [`Model::has_enhanced_mask_decoder`](crate::Model::has_enhanced_mask_decoder).
+    MaskedLm,
+    /// One logit per token: how likely it has been replaced (the discriminators of v3).
+    ReplacedTokenDetection,
+}
+
+impl HeadKind {
+    /// Every head.
+    pub const ALL: [Self; 7] = [
+        Self::Base,
+        Self::SequenceClassification,
+        Self::TokenClassification,
+        Self::QuestionAnswering,
+        Self::MultipleChoice,
+        Self::MaskedLm,
+        Self::ReplacedTokenDetection,
+    ];
+
+    /// Whether the logits have a row per sequence; else they have one per token, or there are none.
+    pub fn is_per_sequence(self) -> bool {
+        matches!(self, Self::SequenceClassification | Self::MultipleChoice)
+    }
 }
 
 impl fmt::Display for HeadKind {
@@ -27,6 +54,9 @@ impl fmt::Display for HeadKind {
             Self::SequenceClassification => "sequence classification",
             Self::TokenClassification => "token classification",
             Self::QuestionAnswering => "question answering",
+            Self::MultipleChoice => "multiple choice",
+            Self::MaskedLm => "masked language modelling",
+            Self::ReplacedTokenDetection => "replaced-token detection",
         })
     }
 }
@@ -46,21 +76,41 @@ pub enum HeadChoice {
 impl HeadChoice {
     /// Decides.
     pub(crate) fn resolve(self, config: &Config) -> HeadKind {
-        let named = |suffix| {
-            config
-                .architectures
-                .iter()
-                .any(|name| name.ends_with(suffix))
+        let named = |suffix: &str| {
+            let mut classes = config.architectures.iter();
+            classes.any(|name| name.ends_with(suffix))
         };
         match self {
             Self::Only(kind) => kind,
-            Self::Auto if named("ForSequenceClassification") => HeadKind::SequenceClassification,
-            Self::Auto if named("ForTokenClassification") => HeadKind::TokenClassification,
-            Self::Auto if named("ForQuestionAnswering") => HeadKind::QuestionAnswering,
-            Self::Auto => HeadKind::Base,
+            Self::Auto => CLASSES
+                .iter()
+                .find(|(suffix, _)| named(suffix))
+                .map_or(HeadKind::Base, |&(_, kind)| kind),
         }
     }
 }
+
+/// How the names of classes end, those of `transformers` and those of Microsoft's code, and their heads.
+const CLASSES: [(&str, HeadKind); 9] = [
+    (
+        "ForSequenceClassification",
+        HeadKind::SequenceClassification,
+    ),
+    ("ForTokenClassification", HeadKind::TokenClassification),
+    ("ForQuestionAnswering", HeadKind::QuestionAnswering),
+    ("ForMultipleChoice", HeadKind::MultipleChoice),
+    ("ForMaskedLM", HeadKind::MaskedLm),
+    (
+        "SequenceClassificationModel",
+        HeadKind::SequenceClassification,
+    ),
+    ("MultiChoiceModel", HeadKind::MultipleChoice),
+    ("MaskedLanguageModel", HeadKind::MaskedLm),
+    (
+        "ReplacedTokenDetectionModel",
+        HeadKind::ReplacedTokenDetection,
+    ),
+];
 
 /// A head and its weights.
 pub(crate) enum Head<B: Backend> {
@@ -75,6 +125,10 @@ pub(crate) enum Head<B: Backend> {
     },
     /// A classifier on every token.
     Token { classifier: B::Linear },
+    /// Words for masks.
+    MaskedLm(MaskedLm<B>),
+    /// Which tokens have been replaced.
+    ReplacedToken(ReplacedToken<B>),
 }
 
 impl<B: Backend> Head<B> {
@@ -93,6 +147,31 @@ impl<B: Backend> Head<B> {
             HeadLayout::Token { classifier } => Self::Token {
                 classifier: loader.linear(classifier)?,
             },
+            HeadLayout::MaskedLm {
+                dense,
+                norm,
+                decoder,
+                positions,
+            } => Self::MaskedLm(MaskedLm {
+                mask_decoder: positions
+                    .as_ref()
+                    .map(|table| EnhancedMaskDecoder::load(loader, table))
+                    .transpose()?,
+                dense: loader.linear(dense)?,
+                activation: config.hidden_act,
+                norm: loader.norm(norm, config.layer_norm_eps)?,
+                decoder: loader.linear(decoder)?,
+            }),
+            HeadLayout::ReplacedToken {
+                norm,
+                dense,
+                classifier,
+            } => Self::ReplacedToken(ReplacedToken {
+                norm: loader.norm(norm, config.layer_norm_eps)?,
+                dense: loader.linear(dense)?,
+                activation: config.hidden_act,
+                classifier: loader.linear(classifier)?,
+            }),
         })
     }
 
@@ -100,9 +179,11 @@ impl<B: Backend> Head<B> {
     pub(crate) fn forward(
         &self,
         backend: &B,
-        hidden: &B::Matrix,
+        encoder: &Encoder<B>,
+        states: &Encoded<B>,
         batch: &Batch,
     ) -> Result<Option<B::Matrix>, Error> {
+        let hidden = &states.last;
         match self {
             Self::Base => Ok(None),
             Self::Sequence {
@@ -115,12 +196,19 @@ impl<B: Backend> Head<B> {
                 backend.apply(classifier, &pooled, End::plain()).map(Some)
             }
             Self::Token { classifier } => backend.apply(classifier, hidden, End::plain()).map(Some),
+            Self::MaskedLm(head) => head.forward(backend, encoder, states, batch).map(Some),
+            Self::ReplacedToken(head) => head.forward(backend, hidden, batch).map(Some),
         }
+    }
+
+    /// Whether the enhanced mask decoder is part of it.
+    pub(crate) fn has_mask_decoder(&self) -> bool {
+        matches!(self, Self::MaskedLm(head) if head.mask_decoder.is_some())
     }
 
     /// Whether the head reads the first token, so that every sequence needs one.
     pub(crate) fn needs_cls(&self) -> bool {
-        matches!(self, Self::Sequence { .. })
+        matches!(self, Self::Sequence { .. } | Self::ReplacedToken(_))
     }
 }
 

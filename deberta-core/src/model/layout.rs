@@ -1,11 +1,12 @@
 //! Where a model's weights lie in its files: every tensor by name and shape.
 //!
-//! The layout is made from the configuration before anything is read, so that one check can compare all of it with
-//! the files. Loading then follows the same structure.
+//! The layout is made before anything is read, from the configuration and, where two layouts exist, from the names in
+//! the files, so that one check can compare all of it with the files. Loading then follows the same structure.
 
-use crate::checkpoint::{Dim, TensorSpec};
-use crate::config::Config;
-use crate::model::HeadKind;
+use super::HeadKind;
+use super::attention::AttentionKind;
+use crate::checkpoint::{Checkpoint, Dim, Scope, TensorSpec};
+use crate::{Config, Error};
 
 /// A weight and its bias: a linear layer, a normalisation or a convolution.
 #[derive(Debug, Clone)]
@@ -31,17 +32,40 @@ pub(crate) struct RelativeLayout {
     pub(crate) norm: Option<Affine>,
 }
 
+/// The projections of the hidden states.
+#[derive(Debug)]
+pub(crate) enum ContentLayout {
+    /// One of each.
+    Separate {
+        query: Affine,
+        key: Affine,
+        value: Affine,
+    },
+    /// Rows `[head][q|k|v][d]` of one matrix, `[3·N, N]`; keys have no bias.
+    Interleaved {
+        weight: TensorSpec,
+        query_bias: TensorSpec,
+        value_bias: TensorSpec,
+    },
+}
+
+/// The two matrices that mix heads, `[H, H]`.
+#[derive(Debug)]
+pub(crate) struct MixingLayout {
+    pub(crate) logits: TensorSpec,
+    pub(crate) weights: TensorSpec,
+}
+
 /// One layer of the encoder.
 #[derive(Debug)]
 pub(crate) struct LayerLayout {
-    pub(crate) query: Affine,
-    pub(crate) key: Affine,
-    pub(crate) value: Affine,
+    pub(crate) content: ContentLayout,
     /// The projection of the relative table to position keys; `None`: there is no content-to-position term, or the
     /// layer's own key projection serves.
     pub(crate) position_key: Option<Affine>,
     /// The projection to position queries, likewise.
     pub(crate) position_query: Option<Affine>,
+    pub(crate) mixing: Option<MixingLayout>,
     pub(crate) attention_output: Affine,
     pub(crate) attention_norm: Affine,
     pub(crate) up: Affine,
@@ -60,13 +84,32 @@ pub(crate) struct ConvLayout {
 #[derive(Debug)]
 pub(crate) enum HeadLayout {
     Base,
-    Sequence { pooler: Affine, classifier: Affine },
-    Token { classifier: Affine },
+    Sequence {
+        pooler: Affine,
+        classifier: Affine,
+    },
+    Token {
+        classifier: Affine,
+    },
+    MaskedLm {
+        dense: Affine,
+        norm: Affine,
+        /// The scores of words: `[V, E]`, the word embeddings where they are tied.
+        decoder: Affine,
+        /// The absolute positions of the enhanced mask decoder.
+        positions: Option<TensorSpec>,
+    },
+    ReplacedToken {
+        norm: Affine,
+        dense: Affine,
+        classifier: Affine,
+    },
 }
 
 /// All tensors of a model.
 #[derive(Debug)]
 pub(crate) struct Layout {
+    pub(crate) attention: AttentionKind,
     pub(crate) embeddings: EmbeddingsLayout,
     pub(crate) relative: Option<RelativeLayout>,
     pub(crate) layers: Vec<LayerLayout>,
@@ -77,25 +120,30 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// The layout of DeBERTa v2 and v3 in Hugging Face's naming.
-    pub(crate) fn new(config: &Config, head: HeadKind) -> Self {
+    /// The layout of a configuration and a head in a checkpoint.
+    pub(crate) fn new(
+        config: &Config,
+        checkpoint: &Checkpoint,
+        head: HeadKind,
+    ) -> Result<Self, Error> {
+        let attention = AttentionKind::new(config, checkpoint)?;
         let mut list = Collector::default();
         let embeddings = embeddings(&mut list, config);
-        let terms = config.pos_att_type;
-        let has_terms = config.relative_attention && (terms.c2p || terms.p2c);
-        let relative = has_terms.then(|| RelativeLayout {
+        let relative = attention.relative.map(|relative| RelativeLayout {
             table: list.encoder(
                 "encoder.rel_embeddings.weight",
-                &[2 * config.span(), config.hidden_size],
+                &[2 * relative.span(), config.hidden_size],
             ),
-            norm: config
-                .norm_rel_ebd
+            norm: attention
+                .normed
                 .then(|| list.norm("encoder.LayerNorm", config.hidden_size)),
         });
         let layers = (0..config.num_hidden_layers)
-            .map(|index| layer(&mut list, config, index))
+            .map(|index| layer(&mut list, config, attention, index))
             .collect();
-        let conv = config.conv.map(|conv| ConvLayout {
+        // The reference for the interleaved layout knows no conv.
+        let conv = config.conv.filter(|_| !attention.interleaved);
+        let conv = conv.map(|conv| ConvLayout {
             conv: Affine {
                 weight: list.encoder(
                     "encoder.conv.conv.weight",
@@ -109,41 +157,23 @@ impl Layout {
             },
             norm: list.norm("encoder.conv.LayerNorm", config.hidden_size),
         });
-        let (hidden, labels) = (config.hidden_size, config.num_labels());
-        let head = match head {
-            HeadKind::Base => HeadLayout::Base,
-            HeadKind::SequenceClassification => HeadLayout::Sequence {
-                pooler: list.head("pooler.dense", config.pooler_hidden_size, hidden),
-                classifier: list.head("classifier", labels, config.pooler_hidden_size),
-            },
-            HeadKind::TokenClassification => HeadLayout::Token {
-                classifier: list.head("classifier", labels, hidden),
-            },
-            HeadKind::QuestionAnswering => HeadLayout::Token {
-                classifier: list.head("qa_outputs", 2, hidden),
-            },
-        };
-        Self {
+        let head = head_layout(&mut list, config, checkpoint, head)?;
+        Ok(Self {
+            attention,
             embeddings,
             relative,
             layers,
             conv,
             head,
             tensors: list.0,
-        }
+        })
     }
 }
 
 fn embeddings(list: &mut Collector, config: &Config) -> EmbeddingsLayout {
     let width = config.embedding_size;
-    // The rows of the vocabulary are what the file has: fine-tunes resize the table without telling the config.
-    let words = TensorSpec::encoder(
-        "embeddings.word_embeddings.weight",
-        vec![Dim::Any, Dim::Exactly(width)],
-    );
-    list.0.push(words.clone());
     EmbeddingsLayout {
-        words,
+        words: list.keep(words(config)),
         positions: config.position_biased_input.then(|| {
             list.encoder(
                 "embeddings.position_embeddings.weight",
@@ -164,24 +194,165 @@ fn embeddings(list: &mut Collector, config: &Config) -> EmbeddingsLayout {
     }
 }
 
-fn layer(list: &mut Collector, config: &Config, index: usize) -> LayerLayout {
+fn layer(
+    list: &mut Collector,
+    config: &Config,
+    attention: AttentionKind,
+    index: usize,
+) -> LayerLayout {
     let name = |part: &str| format!("encoder.layer.{index}.{part}");
-    let (hidden, inner) = (config.hidden_size, config.intermediate_size);
-    let own = config.relative_attention && !config.share_att_key;
-    let terms = config.pos_att_type;
-    let mut projection = |part| list.linear(&name(part), hidden, hidden);
+    let own = |part: &str| name(&format!("attention.self.{part}"));
+    let (hidden, inner, heads) = (
+        config.hidden_size,
+        config.intermediate_size,
+        config.num_attention_heads,
+    );
+    let (c2p, p2c) = (
+        attention.c2p && !attention.shared,
+        attention.p2c && !attention.shared,
+    );
+    let (content, position_key, position_query);
+    if attention.interleaved {
+        content = ContentLayout::Interleaved {
+            weight: list.encoder(&own("in_proj.weight"), &[3 * hidden, hidden]),
+            query_bias: list.encoder(&own("q_bias"), &[hidden]),
+            value_bias: list.encoder(&own("v_bias"), &[hidden]),
+        };
+        position_key = c2p.then(|| Affine {
+            weight: list.encoder(&own("pos_proj.weight"), &[hidden, hidden]),
+            bias: None,
+        });
+        position_query = p2c.then(|| list.linear(&own("pos_q_proj"), hidden, hidden));
+    } else {
+        let mut projection = |part| list.linear(&own(part), hidden, hidden);
+        content = ContentLayout::Separate {
+            query: projection("query_proj"),
+            key: projection("key_proj"),
+            value: projection("value_proj"),
+        };
+        position_key = c2p.then(|| projection("pos_key_proj"));
+        position_query = p2c.then(|| projection("pos_query_proj"));
+    }
     LayerLayout {
-        query: projection("attention.self.query_proj"),
-        key: projection("attention.self.key_proj"),
-        value: projection("attention.self.value_proj"),
-        position_key: (own && terms.c2p).then(|| projection("attention.self.pos_key_proj")),
-        position_query: (own && terms.p2c).then(|| projection("attention.self.pos_query_proj")),
-        attention_output: projection("attention.output.dense"),
+        content,
+        position_key,
+        position_query,
+        mixing: attention.talking.then(|| MixingLayout {
+            logits: list.encoder(&own("head_logits_proj.weight"), &[heads, heads]),
+            weights: list.encoder(&own("head_weights_proj.weight"), &[heads, heads]),
+        }),
+        attention_output: list.linear(&name("attention.output.dense"), hidden, hidden),
         attention_norm: list.norm(&name("attention.output.LayerNorm"), hidden),
         up: list.linear(&name("intermediate.dense"), inner, hidden),
         down: list.linear(&name("output.dense"), hidden, inner),
         output_norm: list.norm(&name("output.LayerNorm"), hidden),
     }
+}
+
+fn head_layout(
+    list: &mut Collector,
+    config: &Config,
+    checkpoint: &Checkpoint,
+    head: HeadKind,
+) -> Result<HeadLayout, Error> {
+    let (hidden, labels) = (config.hidden_size, config.num_labels());
+    let mut sequence = |labels| HeadLayout::Sequence {
+        pooler: list.head("pooler.dense", config.pooler_hidden_size, hidden),
+        classifier: list.head("classifier", labels, config.pooler_hidden_size),
+    };
+    Ok(match head {
+        HeadKind::Base => HeadLayout::Base,
+        HeadKind::SequenceClassification => sequence(labels),
+        HeadKind::MultipleChoice => sequence(1),
+        HeadKind::TokenClassification => HeadLayout::Token {
+            classifier: list.head("classifier", labels, hidden),
+        },
+        HeadKind::QuestionAnswering => HeadLayout::Token {
+            classifier: list.head("qa_outputs", 2, hidden),
+        },
+        HeadKind::MaskedLm => masked_lm(list, config, checkpoint)?,
+        HeadKind::ReplacedTokenDetection => HeadLayout::ReplacedToken {
+            norm: list.head_norm("mask_predictions.LayerNorm", hidden),
+            dense: list.head("mask_predictions.dense", hidden, hidden),
+            classifier: list.head("mask_predictions.classifier", 1, hidden),
+        },
+    })
+}
+
+/// The masked-language-model head, in the layout that the file has.
+fn masked_lm(
+    list: &mut Collector,
+    config: &Config,
+    checkpoint: &Checkpoint,
+) -> Result<HeadLayout, Error> {
+    const OLDER: &str = "cls.predictions";
+    const MICROSOFT: &str = "lm_predictions.lm_head";
+    const DECODER: &str = "cls.predictions.decoder";
+    const POSITIONS: &str = "embeddings.position_embeddings.weight";
+    let has = |name: &str| checkpoint.contains(Scope::Head, name);
+    let older = match [
+        has(&format!("{OLDER}.transform.dense.weight")),
+        has(&format!("{MICROSOFT}.dense.weight")),
+    ] {
+        [true, false] => true,
+        [false, true] => false,
+        _ => config.legacy,
+    };
+    let (hidden, width) = (config.hidden_size, config.embedding_size);
+    let words = words(config);
+    // One score per row of the word table, however many there are.
+    let rows = checkpoint
+        .shape(Scope::Encoder, &words.name)
+        .and_then(|shape| shape.first().copied())
+        .unwrap_or(0);
+    if older {
+        let tied = config.tie_word_embeddings && !has(&format!("{DECODER}.weight"));
+        let bias = [format!("{DECODER}.bias"), format!("{OLDER}.bias")];
+        let bias = bias.iter().find(|name| has(name)).unwrap_or(&bias[1]);
+        return Ok(HeadLayout::MaskedLm {
+            dense: list.head(&format!("{OLDER}.transform.dense"), width, hidden),
+            norm: list.head_norm(&format!("{OLDER}.transform.LayerNorm"), width),
+            decoder: Affine {
+                weight: if tied {
+                    words
+                } else {
+                    list.head_tensor(&format!("{DECODER}.weight"), &[rows, width])
+                },
+                bias: Some(list.head_tensor(bias, &[rows])),
+            },
+            positions: None,
+        });
+    }
+    // A model that adds positions to its input has no use for them here; transformers leaves the table out, and with
+    // it the decoder.
+    let enhanced = !config.position_biased_input && checkpoint.contains(Scope::Encoder, POSITIONS);
+    if enhanced && config.num_hidden_layers < 2 {
+        return Err(Error::Head {
+            expected:
+                "the enhanced mask decoder, which takes the output of the layer before the last"
+                    .to_owned(),
+            found: "a model of one layer".to_owned(),
+        });
+    }
+    Ok(HeadLayout::MaskedLm {
+        dense: list.head(&format!("{MICROSOFT}.dense"), width, hidden),
+        norm: list.head_norm(&format!("{MICROSOFT}.LayerNorm"), width),
+        decoder: Affine {
+            weight: words,
+            bias: Some(list.head_tensor(&format!("{MICROSOFT}.bias"), &[rows])),
+        },
+        positions: enhanced
+            .then(|| list.encoder(POSITIONS, &[config.max_position_embeddings, hidden])),
+    })
+}
+
+/// The word table. The rows of the vocabulary are what the file has: fine-tunes resize the table without telling the
+/// configuration.
+fn words(config: &Config) -> TensorSpec {
+    TensorSpec::encoder(
+        "embeddings.word_embeddings.weight",
+        vec![Dim::Any, Dim::Exactly(config.embedding_size)],
+    )
 }
 
 /// Keeps every tensor that a layout names.
@@ -209,15 +380,20 @@ impl Collector {
 
     fn head(&mut self, name: &str, outputs: usize, inputs: usize) -> Affine {
         Affine {
-            weight: self.keep(TensorSpec::head(
-                format!("{name}.weight"),
-                exactly(&[outputs, inputs]),
-            )),
-            bias: Some(self.keep(TensorSpec::head(
-                format!("{name}.bias"),
-                exactly(&[outputs]),
-            ))),
+            weight: self.head_tensor(&format!("{name}.weight"), &[outputs, inputs]),
+            bias: Some(self.head_tensor(&format!("{name}.bias"), &[outputs])),
         }
+    }
+
+    fn head_norm(&mut self, name: &str, width: usize) -> Affine {
+        Affine {
+            weight: self.head_tensor(&format!("{name}.weight"), &[width]),
+            bias: Some(self.head_tensor(&format!("{name}.bias"), &[width])),
+        }
+    }
+
+    fn head_tensor(&mut self, name: &str, shape: &[usize]) -> TensorSpec {
+        self.keep(TensorSpec::head(name, exactly(shape)))
     }
 
     fn keep(&mut self, spec: TensorSpec) -> TensorSpec {

@@ -1,10 +1,10 @@
 //! From tensors in files to a backend's weights.
 
-use super::layout::Affine;
+use super::layout::{Affine, ContentLayout};
 use crate::Error;
 use crate::backend::Backend;
 use crate::checkpoint::{Checkpoint, TensorSpec};
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 
 /// Reads tensors and hands them to the backend.
 pub(crate) struct Loader<'a, B: Backend> {
@@ -17,6 +17,38 @@ impl<B: Backend> Loader<'_, B> {
     pub(crate) fn linear(&self, layout: &Affine) -> Result<B::Linear, Error> {
         self.backend
             .linear(self.matrix(&layout.weight)?, self.bias(layout)?)
+    }
+
+    /// The projections of the hidden states to queries, keys and values.
+    pub(crate) fn projections(
+        &self,
+        layout: &ContentLayout,
+        heads: usize,
+    ) -> Result<[B::Linear; 3], Error> {
+        match layout {
+            ContentLayout::Separate { query, key, value } => {
+                Ok([self.linear(query)?, self.linear(key)?, self.linear(value)?])
+            }
+            ContentLayout::Interleaved {
+                weight,
+                query_bias,
+                value_bias,
+            } => {
+                let all = self.matrix(weight)?;
+                // Rows are [head][q|k|v][d].
+                let size = all.nrows() / (3 * heads);
+                let part = |part: usize, bias| {
+                    let row = |i: usize| (i / size * 3 + part) * size + i % size;
+                    let rows: Vec<usize> = (0..heads * size).map(row).collect();
+                    self.backend.linear(all.select(Axis(0), &rows), bias)
+                };
+                Ok([
+                    part(0, Some(self.vector(query_bias)?))?,
+                    part(1, None)?,
+                    part(2, Some(self.vector(value_bias)?))?,
+                ])
+            }
+        }
     }
 
     /// A layer normalisation.

@@ -1,18 +1,27 @@
 //! The model: weights that are loaded once, immutable, and used from any number of threads.
 //!
-//! * `layout`: every tensor by name and shape, from the configuration alone.
+//! * `attention`: the few facts in which generations differ.
+//! * `layout`: every tensor by name and shape.
 //! * `load`: from tensors to a backend's weights.
 //! * `embeddings`, `layer`, `encoder`: ids to hidden states.
-//! * `head`: hidden states to logits.
+//! * `head`, `pretraining`: hidden states to logits.
+//! * `pooling`: hidden states to one vector per sequence.
+//! * `observe`: looking inside.
 
+mod attention;
 mod embeddings;
 mod encoder;
 mod head;
 mod layer;
 mod layout;
 mod load;
+mod observe;
+mod pooling;
+mod pretraining;
 
 pub use head::{HeadChoice, HeadKind};
+pub use observe::{AttentionMap, Observe, Observed};
+pub use pooling::Pooling;
 
 use crate::backend::{Backend, Cpu};
 use crate::checkpoint::Checkpoint;
@@ -22,6 +31,7 @@ use head::Head;
 use layout::Layout;
 use load::Loader;
 use ndarray::Array2;
+use observe::Watch;
 use std::fmt;
 use std::path::Path;
 
@@ -66,9 +76,33 @@ impl LoadOptions {
 pub struct Output {
     /// The hidden states of the last layer, `[T, N]`.
     pub last_hidden_state: Array2<f32>,
-    /// The head's logits: `[B, labels]` of a sequence head, `[T, labels]` of a token head, `[T, 2]` (start, end) of a
-    /// question answering head, `None` without a head.
+    /// The head's logits, `None` without a head:
+    ///
+    /// | head | shape |
+    /// |---|---|
+    /// | sequence classification | `[B, labels]` |
+    /// | multiple choice | `[B, 1]`, each choice being a sequence |
+    /// | token classification | `[T, labels]` |
+    /// | question answering | `[T, 2]`: start, end |
+    /// | masked language modelling | `[T, V]` |
+    /// | replaced-token detection | `[T, 1]` |
     pub logits: Option<Array2<f32>>,
+}
+
+impl Output {
+    /// One vector per sequence of the batch, `[B, N]`, with Euclidean length one if `normalize` says so.
+    ///
+    /// # Errors
+    /// [`Error`] where the batch is not the one that gave this output, or a sequence is empty or (for
+    /// [`Pooling::Cls`]) has no `[CLS]`.
+    pub fn embeddings(
+        &self,
+        batch: &Batch,
+        pooling: Pooling,
+        normalize: bool,
+    ) -> Result<Array2<f32>, Error> {
+        pooling::pool(self.last_hidden_state.view(), batch, pooling, normalize)
+    }
 }
 
 /// A DeBERTa encoder and its head.
@@ -91,7 +125,8 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads a directory in Hugging Face layout: `config.json` and safetensors weights.
+    /// Loads a directory in Hugging Face layout: `config.json` and weights in any of the formats of
+    /// [`checkpoint`](crate::checkpoint).
     ///
     /// The weights are read once into the form in which they are used, and the position tables are projected; only
     /// the embedding tables stay memory-mapped. The files must not change while the model is in use.
@@ -106,7 +141,7 @@ impl Model {
         let pool = options.threads.map(pool).transpose()?;
         let load = || {
             let checkpoint = Checkpoint::open(folder)?;
-            let layout = Layout::new(&config, kind);
+            let layout = Layout::new(&config, &checkpoint, kind)?;
             let unused = checkpoint.verify(&layout.tensors)?;
             let loader = Loader {
                 backend: &backend,
@@ -151,6 +186,14 @@ impl Model {
         &self.unused
     }
 
+    /// Whether the masked-language-model head stands behind the enhanced mask decoder, as Microsoft trained it.
+    ///
+    /// Where it does not, because the checkpoint lost the table of absolute positions (that is what `transformers`
+    /// saves), and the model adds no positions to its input either, the words it gives for masks make no sense.
+    pub fn has_enhanced_mask_decoder(&self) -> bool {
+        self.head.has_mask_decoder()
+    }
+
     /// Hidden states and logits of every sequence in the batch.
     ///
     /// What a sequence gives depends on that sequence alone, to the last bit: neither on the others in the batch nor
@@ -160,16 +203,42 @@ impl Model {
     /// [`Error`] for an id, type or position outside its table, a sequence without `[CLS]` where the head needs one, or
     /// a table row that holds NaN or an infinity.
     pub fn forward(&self, batch: &Batch) -> Result<Output, Error> {
+        Ok(self.observe(batch, &Observe::default())?.0)
+    }
+
+    /// The same, keeping what happens inside.
+    ///
+    /// Observed layers compute their attention with every score in memory; their last bits may differ from those of
+    /// [`Model::forward`].
+    ///
+    /// ```no_run
+    /// use deberta_core::{Batch, LoadOptions, Model, Observe};
+    /// let model = Model::load("models/sentiment", LoadOptions::default())?;
+    /// let batch = Batch::packed([(vec![1, 5365, 964, 2], vec![])])?;
+    /// let wanted = Observe::default().attention(0, 1).score_terms();
+    /// let (_, observed) = model.observe(&batch, &wanted)?;
+    /// println!("{:.3}", observed.attention[0].probabilities);
+    /// # Ok::<(), deberta_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Model::forward`], or for a layer or head that the model does not have.
+    pub fn observe(&self, batch: &Batch, wanted: &Observe) -> Result<(Output, Observed), Error> {
+        wanted.check(&self.config)?;
         if self.head.needs_cls() {
             head::first_tokens(batch)?;
         }
         self.install(|| {
-            let hidden = self.encoder.forward(&self.backend, batch)?;
-            let logits = self.head.forward(&self.backend, &hidden, batch)?;
-            Ok(Output {
-                last_hidden_state: self.backend.read(hidden)?,
+            let mut watch = Watch::new(wanted);
+            let states = self.encoder.forward(&self.backend, batch, &mut watch)?;
+            let logits = self
+                .head
+                .forward(&self.backend, &self.encoder, &states, batch)?;
+            let output = Output {
+                last_hidden_state: self.backend.read(states.last)?,
                 logits: logits.map(|logits| self.backend.read(logits)).transpose()?,
-            })
+            };
+            Ok((output, watch.observed))
         })
     }
 

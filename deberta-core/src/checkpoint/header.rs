@@ -1,0 +1,135 @@
+//! The header of a safetensors file, distrusted.
+//!
+//! The format: eight bytes with the header's length n (little endian), n bytes of JSON that give
+//! each tensor's type, shape and byte range, and the tensors' bytes, in any order but without holes.
+
+use std::collections::HashMap;
+
+use ::safetensors::Dtype as Stored;
+use ::safetensors::tensor::TensorInfo;
+use serde::Deserialize;
+
+use super::dtype::Dtype;
+use super::tensor::{self, Tensor};
+
+const LENGTH_BYTES: usize = 8;
+/// The limit of the reference implementation.
+const MAX_HEADER: usize = 100_000_000;
+
+/// What the format asks for, and what the file has instead.
+type Refusal = (String, String);
+
+#[derive(Deserialize)]
+struct Header {
+    #[serde(rename = "__metadata__")]
+    _metadata: Option<HashMap<String, String>>,
+    #[serde(flatten)]
+    tensors: HashMap<String, TensorInfo>,
+}
+
+/// The tensors of a file with these bytes.
+pub(super) fn parse(bytes: &[u8]) -> Result<HashMap<String, Tensor>, Refusal> {
+    let size = bytes.len();
+    let truncated = |needed: usize, what: &str| {
+        (
+            format!("at least {needed} bytes ({what})"),
+            format!("{size} bytes: the file is truncated"),
+        )
+    };
+    let (length, rest) = bytes
+        .split_first_chunk::<LENGTH_BYTES>()
+        .ok_or_else(|| truncated(LENGTH_BYTES, "the header's length"))?;
+    let length = u64::from_le_bytes(*length);
+    let header_len = usize::try_from(length)
+        .ok()
+        .filter(|&n| n <= MAX_HEADER)
+        .ok_or_else(|| {
+            let expected = format!("a safetensors header of at most {MAX_HEADER} bytes");
+            (expected, format!("a header length of {length}"))
+        })?;
+    let header = rest
+        .get(..header_len)
+        .ok_or_else(|| truncated(LENGTH_BYTES + header_len, "the header"))?;
+    let header: Header = serde_json::from_slice(header)
+        .map_err(|e| ("a safetensors header in JSON".to_owned(), e.to_string()))?;
+
+    let data_start = LENGTH_BYTES + header_len;
+    let data_len = rest.len() - header_len;
+    let mut entries: Vec<_> = header.tensors.into_iter().collect();
+    entries.sort_by(|a, b| (a.1.data_offsets, &a.0).cmp(&(b.1.data_offsets, &b.0)));
+    let mut tensors = HashMap::with_capacity(entries.len());
+    let mut covered = 0;
+    for (name, info) in entries {
+        let (start, end) = info.data_offsets;
+        let dtype = dtype(info.dtype);
+        let found = || format!("tensor {name:?} at bytes {start}..{end}");
+        let needed = tensor::elements(&info.shape)
+            .and_then(|n| dtype.bytes(n))
+            .ok_or_else(|| {
+                let expected = format!("shapes of addressable size for tensor {name:?}");
+                (expected, format!("{:?} of {dtype}", info.shape))
+            })?;
+        if start != covered || end < start {
+            return Err((
+                format!("the next tensor to begin at byte {covered}"),
+                found(),
+            ));
+        }
+        if end > data_len {
+            return Err((
+                format!("the data to reach byte {end} (tensor {name:?})"),
+                format!("{data_len} bytes of data: the file is truncated"),
+            ));
+        }
+        if end - start != needed {
+            let shape = &info.shape;
+            return Err((
+                format!("{needed} bytes for shape {shape:?} of {dtype}"),
+                found(),
+            ));
+        }
+        covered = end;
+        let range = data_start + start..data_start + end;
+        tensors.insert(name, Tensor::contiguous(dtype, info.shape, range));
+    }
+    if covered != data_len {
+        return Err((
+            format!("{covered} bytes of data, as the header says"),
+            data_len.to_string(),
+        ));
+    }
+    Ok(tensors)
+}
+
+fn dtype(stored: Stored) -> Dtype {
+    let other = |name| Dtype::Other {
+        name,
+        bits: stored.bitsize(),
+    };
+    match stored {
+        Stored::F64 => Dtype::F64,
+        Stored::F32 => Dtype::F32,
+        Stored::F16 => Dtype::F16,
+        Stored::BF16 => Dtype::BF16,
+        Stored::I64 => Dtype::I64,
+        Stored::I32 => Dtype::I32,
+        Stored::I16 => Dtype::I16,
+        Stored::I8 => Dtype::I8,
+        Stored::U64 => Dtype::U64,
+        Stored::U32 => Dtype::U32,
+        Stored::U16 => Dtype::U16,
+        Stored::U8 => Dtype::U8,
+        Stored::BOOL => Dtype::Bool,
+        Stored::C64 => other("C64"),
+        Stored::F4 => other("F4"),
+        Stored::F6_E2M3 => other("F6_E2M3"),
+        Stored::F6_E3M2 => other("F6_E3M2"),
+        Stored::F8_E4M3 => other("F8_E4M3"),
+        Stored::F8_E5M2 => other("F8_E5M2"),
+        Stored::F8_E8M0 => other("F8_E8M0"),
+        Stored::F8_E4M3FNUZ => other("F8_E4M3FNUZ"),
+        Stored::F8_E5M2FNUZ => other("F8_E5M2FNUZ"),
+        // The list is open; a type of a later version is no weight that this crate reads.
+        _ => other("of a type that is not known"),
+    }
+}

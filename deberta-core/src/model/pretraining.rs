@@ -1,0 +1,111 @@
+//! The heads that DeBERTa is pretrained with: words for masks, and which tokens have been replaced.
+
+use super::embeddings::{Table, absolute_positions};
+use super::encoder::{Encoded, Encoder};
+use super::head::first_tokens;
+use super::load::Loader;
+use crate::backend::{Backend, End};
+use crate::checkpoint::TensorSpec;
+use crate::{Activation, Batch, Error};
+
+/// Scores every word of the vocabulary for every token: `W_words·LayerNorm(act(W·h + b)) + b_words`.
+///
+/// `h` is the encoder's output, or that of the enhanced mask decoder.
+pub(crate) struct MaskedLm<B: Backend> {
+    pub(super) mask_decoder: Option<EnhancedMaskDecoder<B>>,
+    pub(super) dense: B::Linear,
+    pub(super) activation: Activation,
+    pub(super) norm: B::Norm,
+    pub(super) decoder: B::Linear,
+}
+
+impl<B: Backend> MaskedLm<B> {
+    /// `[T, V]`
+    pub(super) fn forward(
+        &self,
+        backend: &B,
+        encoder: &Encoder<B>,
+        states: &Encoded<B>,
+        batch: &Batch,
+    ) -> Result<B::Matrix, Error> {
+        let end = End::activation(self.activation);
+        let transformed = match &self.mask_decoder {
+            None => backend.apply(&self.dense, &states.last, end)?,
+            Some(decoder) => {
+                let decoded = decoder.forward(backend, encoder, &states.before_last, batch)?;
+                backend.apply(&self.dense, &decoded, end)?
+            }
+        };
+        let normed = backend.normalize(&self.norm, transformed)?;
+        backend.apply(&self.decoder, &normed, End::plain())
+    }
+}
+
+/// Microsoft's enhanced mask decoder (section 3.2 of the DeBERTa paper; `emd_context_layer` of its code).
+///
+/// The encoder sees relative positions alone; where a word stands in the sentence enters here, just before words are
+/// predicted. The last layer runs twice, with keys and values from the layer below and queries that know their place:
+///
+/// ```text
+/// z_0 = absolute positions + h_{n-2}
+/// z_1 = layer_{n-1}(keys, values: h_{n-2}; queries, residual: z_0)
+/// z_2 = layer_{n-1}(keys, values: h_{n-2}; queries, residual: z_1)
+/// ```
+pub(crate) struct EnhancedMaskDecoder<B: Backend> {
+    positions: Table<B>,
+}
+
+impl<B: Backend> EnhancedMaskDecoder<B> {
+    /// How often the last layer runs.
+    const STEPS: usize = 2;
+
+    pub(super) fn load(loader: &Loader<'_, B>, positions: &TensorSpec) -> Result<Self, Error> {
+        Ok(Self {
+            positions: Table::load(loader, positions)?,
+        })
+    }
+
+    fn forward(
+        &self,
+        backend: &B,
+        encoder: &Encoder<B>,
+        hidden: &B::Matrix,
+        batch: &Batch,
+    ) -> Result<B::Matrix, Error> {
+        let positions = absolute_positions(batch);
+        let places = backend.embed(&[self.positions.at_positions(&positions, batch)?])?;
+        let mut queries = backend.add(places, hidden)?;
+        for _ in 0..Self::STEPS {
+            queries = encoder.last_layer(backend, hidden, &queries, batch)?;
+        }
+        Ok(queries)
+    }
+}
+
+/// Tells for every token whether it has been replaced: `w·act(W·LayerNorm(h_0 + h) + b) + c`, where `h_0` belongs to
+/// the first token of the sequence.
+pub(crate) struct ReplacedToken<B: Backend> {
+    pub(super) norm: B::Norm,
+    pub(super) dense: B::Linear,
+    pub(super) activation: Activation,
+    pub(super) classifier: B::Linear,
+}
+
+impl<B: Backend> ReplacedToken<B> {
+    /// `[T, 1]`
+    pub(super) fn forward(
+        &self,
+        backend: &B,
+        hidden: &B::Matrix,
+        batch: &Batch,
+    ) -> Result<B::Matrix, Error> {
+        let first = first_tokens(batch)?;
+        let first: Vec<usize> = (0..batch.len())
+            .flat_map(|i| std::iter::repeat_n(first[i], batch.sequence(i).len()))
+            .collect();
+        let sums = backend.add(backend.gather(hidden, &first)?, hidden)?;
+        let normed = backend.normalize(&self.norm, sums)?;
+        let inner = backend.apply(&self.dense, &normed, End::activation(self.activation))?;
+        backend.apply(&self.classifier, &inner, End::plain())
+    }
+}
