@@ -1,5 +1,7 @@
 //! Helpers shared by the whole-system tests: where the reference data lies, and what to do when it does not.
 
+pub mod oracle;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
