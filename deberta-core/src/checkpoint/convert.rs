@@ -32,27 +32,38 @@ pub(super) fn widen(dtype: Dtype, bytes: &[u8], out: &mut [f32]) -> Result<(), E
     Ok(())
 }
 
-/// Refuses NaN and infinities among elements, and those that became infinite by [`widen`].
-pub(super) fn check_finite(
+/// As [`widen`], and refuses NaN, infinities, and numbers that f32 cannot hold.
+pub(super) fn widen_finite(
     dtype: Dtype,
     bytes: &[u8],
-    widened: &[f32],
+    out: &mut [f32],
     place: Place<'_>,
 ) -> Result<(), Error> {
-    let Some(index) = widened.iter().position(|value| !value.is_finite()) else {
+    widen(dtype, bytes, out)?;
+    let Err(error) = check_finite(out, place) else {
         return Ok(());
     };
-    let wide = match dtype {
-        Dtype::F64 => bytes.as_chunks().0.get(index).map(|&b| f64::from_le_bytes(b)),
-        _ => None,
-    };
-    match wide {
-        Some(value) if value.is_finite() => Err(too_large(place, index, value, Dtype::F32)),
-        _ => Err(Error::NonFinite {
+    if dtype == Dtype::F64 {
+        let wide = bytes.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b));
+        let rounded = wide.enumerate().zip(&*out).find(|(_, f)| !f.is_finite());
+        if let Some(((index, value), _)) = rounded
+            && value.is_finite()
+        {
+            return Err(too_large(place, index, value, Dtype::F32));
+        }
+    }
+    Err(error)
+}
+
+/// Refuses NaN and infinities.
+pub(super) fn check_finite(values: &[f32], place: Place<'_>) -> Result<(), Error> {
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(index) => Err(Error::NonFinite {
             file: place.file.to_owned(),
             tensor: place.tensor.to_owned(),
             index: place.first + index,
-            value: widened[index],
+            value: values[index],
         }),
     }
 }
@@ -65,8 +76,7 @@ pub(super) fn convert(
     place: Place<'_>,
 ) -> Result<(), Error> {
     let mut values = vec![0.0; (bytes.len() * 8 / from.bits()).min(CHUNK)];
-    widen(from, bytes, &mut values)?;
-    check_finite(from, bytes, &values, place)?;
+    widen_finite(from, bytes, &mut values, place)?;
     match to {
         Dtype::F64 => out.extend(values.iter().flat_map(|&v| f64::from(v).to_le_bytes())),
         Dtype::F32 => out.extend(values.iter().flat_map(|v| v.to_le_bytes())),

@@ -115,13 +115,12 @@ impl WeightsFile {
         self.chunks(tensor, |bytes| {
             let count = bytes.len() * 8 / tensor.dtype.bits();
             let into = &mut values[filled..filled + count];
-            convert::widen(tensor.dtype, bytes, into)?;
             let place = convert::Place {
                 file: &self.path,
                 tensor: name,
                 first: filled,
             };
-            convert::check_finite(tensor.dtype, bytes, into, place)?;
+            convert::widen_finite(tensor.dtype, bytes, into, place)?;
             filled += count;
             Ok(())
         })?;

@@ -88,7 +88,10 @@ pub(super) fn parse(json: &[u8], source: &Path) -> Result<BTreeMap<String, Strin
         file: source.to_owned(),
         source: error,
     })?;
-    let stray = index.weight_map.iter().find(|(_, shard)| !is_plain_name(shard));
+    let stray = index
+        .weight_map
+        .iter()
+        .find(|(_, shard)| !is_plain_name(shard));
     if let Some((tensor, shard)) = stray {
         return Err(Error::WeightsFile {
             file: source.to_owned(),

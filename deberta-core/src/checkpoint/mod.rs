@@ -120,7 +120,9 @@ impl Checkpoint {
     /// The format of the files.
     pub fn format(&self) -> Format {
         // There is a file, as the encoder was found. Shards are written by one program.
-        self.files.first().map_or(Format::Safetensors, WeightsFile::format)
+        self.files
+            .first()
+            .map_or(Format::Safetensors, WeightsFile::format)
     }
 
     /// Whether an index lists the files.
@@ -135,7 +137,10 @@ impl Checkpoint {
 
     /// The size of these files in bytes.
     pub fn total_bytes(&self) -> u64 {
-        let sizes = self.files.iter().map(|file| file.mapping().bytes().len() as u64);
+        let sizes = self
+            .files
+            .iter()
+            .map(|file| file.mapping().bytes().len() as u64);
         sizes.sum()
     }
 

@@ -86,7 +86,10 @@ impl Naming {
                 (Scope::Encoder, name)
             }
             _ => {
-                let name = self.heads.iter().find_map(|p| stored.strip_prefix(p.as_str()));
+                let name = self
+                    .heads
+                    .iter()
+                    .find_map(|p| stored.strip_prefix(p.as_str()));
                 (Scope::Head, name.unwrap_or(stored))
             }
         };

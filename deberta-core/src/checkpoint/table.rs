@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::convert;
-use super::dtype::Dtype;
 use super::file::WeightsFile;
 use super::mmap::Mapping;
 use super::tensor::Tensor;
@@ -120,17 +119,12 @@ impl MappedTable {
         let bytes = &self.bytes()[row * width..(row + 1) * width];
         let mut values = vec![0.0; self.columns];
         self.dtype.widen(bytes, &mut values)?;
-        let dtype = match self.dtype {
-            Storage::F32 => Dtype::F32,
-            Storage::F16 => Dtype::F16,
-            Storage::Bf16 => Dtype::BF16,
-        };
         let place = convert::Place {
             file: &self.file,
             tensor: &self.name,
             first: row * self.columns,
         };
-        convert::check_finite(dtype, bytes, &values, place)?;
+        convert::check_finite(&values, place)?;
         Ok(Some(values))
     }
 

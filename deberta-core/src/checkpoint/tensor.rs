@@ -129,7 +129,9 @@ impl Tensor {
         let bytes = &file[self.range.clone()];
         let Some(strides) = &self.strides else {
             // A whole number even for elements of less than a byte.
-            return bytes.chunks(CHUNK / 8 * self.dtype.bits()).try_for_each(visit);
+            return bytes
+                .chunks(CHUNK / 8 * self.dtype.bits())
+                .try_for_each(visit);
         };
         let size = self.dtype.bits() / 8;
         let mut packed = Vec::with_capacity(CHUNK.min(self.len()) * size);
@@ -164,7 +166,9 @@ pub(super) fn elements(shape: &[usize]) -> Option<usize> {
     if shape.contains(&0) {
         return Some(0);
     }
-    shape.iter().try_fold(1usize, |n, &size| n.checked_mul(size))
+    shape
+        .iter()
+        .try_fold(1usize, |n, &size| n.checked_mul(size))
 }
 
 /// Whether the strides are those of row-major order without gaps; where an index has one value, its stride

@@ -78,9 +78,10 @@ impl<'a> Reader<'a> {
     /// Text up to the end of the line, which is left out.
     pub(super) fn line(&mut self) -> Result<&'a str, Refusal> {
         let rest = &self.bytes[self.position..];
-        let length = rest.iter().position(|&b| b == b'\n').ok_or_else(|| {
-            Refusal::new(self.position, "a line of text", "the end of the data")
-        })?;
+        let length = rest
+            .iter()
+            .position(|&b| b == b'\n')
+            .ok_or_else(|| Refusal::new(self.position, "a line of text", "the end of the data"))?;
         let line = self.text(length)?;
         self.position += 1;
         Ok(line)

@@ -22,7 +22,10 @@ pub(super) fn parse(bytes: &[u8]) -> Result<HashMap<String, Tensor>, Refusal> {
         return Err(Refusal::new(
             0,
             "the magic number of torch.save",
-            format!("{}: a pickle of another kind", magic.heap.describe(magic.root)),
+            format!(
+                "{}: a pickle of another kind",
+                magic.heap.describe(magic.root)
+            ),
         ));
     }
     let version = pickle::load(bytes, magic.end)?;
@@ -111,14 +114,21 @@ fn places<'a>(
             .ok_or_else(|| {
                 Refusal::new(
                     at,
-                    format!("{} bytes of {} in storage {key:?}", storage.size, storage.dtype),
+                    format!(
+                        "{} bytes of {} in storage {key:?}",
+                        storage.size, storage.dtype
+                    ),
                     format!("{count} elements"),
                 )
             })?;
         let start = reader.position();
         reader.skip(size)?;
         if places.insert(key, start..start + size).is_some() {
-            return Err(Refusal::new(at, "storages that differ", format!("{key:?} twice")));
+            return Err(Refusal::new(
+                at,
+                "storages that differ",
+                format!("{key:?} twice"),
+            ));
         }
     }
     if reader.remaining() != 0 {
@@ -140,9 +150,11 @@ fn check_byte_order(heap: &Heap<'_>, system: Value<'_>, position: usize) -> Resu
             heap.describe(system),
         ));
     };
-    let little = heap.dict(index).iter().rev().find_map(|&(key, value)| {
-        matches!(key, Value::Text("little_endian")).then_some(value)
-    });
+    let little = heap
+        .dict(index)
+        .iter()
+        .rev()
+        .find_map(|&(key, value)| matches!(key, Value::Text("little_endian")).then_some(value));
     match little {
         Some(Value::Bool(false)) => Err(Refusal::new(
             position,

@@ -64,7 +64,11 @@ impl<'a> Archive<'a> {
             let (name, header, entry) = central_entry(bytes, &mut reader, directory.range.start)?;
             occupied.push((header..entry.data.end, name));
             if entries.insert(name, entry).is_some() {
-                return Err(Refusal::new(at, "names that differ", format!("two entries {name:?}")));
+                return Err(Refusal::new(
+                    at,
+                    "names that differ",
+                    format!("two entries {name:?}"),
+                ));
             }
         }
         if reader.position() != directory.range.end || entries.len() as u64 != directory.count {
@@ -118,7 +122,10 @@ impl<'a> Archive<'a> {
             ))
         };
         if entry.flags & ENCRYPTED != 0 {
-            return refuse("an entry that is not encrypted", "an encrypted one".to_owned());
+            return refuse(
+                "an entry that is not encrypted",
+                "an encrypted one".to_owned(),
+            );
         }
         if entry.method != 0 {
             return refuse(
@@ -191,11 +198,19 @@ fn directory(bytes: &[u8]) -> Result<Directory, Refusal> {
                 .ok()
                 .filter(|&n| n < at)
                 .ok_or_else(|| {
-                    Refusal::new(at, "an end record before its locator", format!("byte {start}"))
+                    Refusal::new(
+                        at,
+                        "an end record before its locator",
+                        format!("byte {start}"),
+                    )
                 })?;
             let mut r = Reader::new(bytes, start);
             if r.u32()? != END_64 {
-                return Err(Refusal::new(start, "the zip64 end record", "another signature"));
+                return Err(Refusal::new(
+                    start,
+                    "the zip64 end record",
+                    "another signature",
+                ));
             }
             // Its size and two versions.
             r.skip(12)?;
@@ -205,7 +220,11 @@ fn directory(bytes: &[u8]) -> Result<Directory, Refusal> {
         }
     };
     if disks != 0 || here != count {
-        return Err(Refusal::new(end, "an archive in one part", "one of several"));
+        return Err(Refusal::new(
+            end,
+            "an archive in one part",
+            "one of several",
+        ));
     }
     let range = usize::try_from(offset)
         .ok()
@@ -230,7 +249,11 @@ fn central_entry<'a>(
 ) -> Result<(&'a str, usize, Entry), Refusal> {
     let at = r.position();
     if r.u32()? != CENTRAL {
-        return Err(Refusal::new(at, "an entry of the zip directory", "another signature"));
+        return Err(Refusal::new(
+            at,
+            "an entry of the zip directory",
+            "another signature",
+        ));
     }
     // Two versions.
     r.skip(4)?;

@@ -403,11 +403,7 @@ impl<'a> Machine<'a> {
     }
 
     /// An error at the present instruction.
-    pub(super) fn refuse(
-        &self,
-        expected: impl Into<String>,
-        found: impl Into<String>,
-    ) -> Refusal {
+    pub(super) fn refuse(&self, expected: impl Into<String>, found: impl Into<String>) -> Refusal {
         Refusal::new(self.position, expected, found)
     }
 

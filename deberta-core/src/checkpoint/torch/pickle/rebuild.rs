@@ -19,8 +19,12 @@ pub(super) fn reduce<'a>(
     // `_rebuild_from_type_v2(function, class, arguments, state)` is that call and attributes. One level: a
     // function that is this one again is refused below.
     if let (Value::Global(Global::FromType), Value::Tuple(index)) = (function, arguments)
-        && let &[inner, Value::Global(Global::TensorClass), inner_arguments, _] =
-            machine.heap.sequence(index)
+        && let &[
+            inner,
+            Value::Global(Global::TensorClass),
+            inner_arguments,
+            _,
+        ] = machine.heap.sequence(index)
     {
         (function, arguments) = (inner, inner_arguments);
     }
@@ -113,10 +117,7 @@ fn tensor<'a>(
 
 /// The storage that a persistent id means: `("storage", class, key, device, elements[, view])`, where a view
 /// is `None` or `(key, offset, elements)`.
-pub(super) fn storage<'a>(
-    machine: &mut Machine<'a>,
-    id: Value<'a>,
-) -> Result<Value<'a>, Refusal> {
+pub(super) fn storage<'a>(machine: &mut Machine<'a>, id: Value<'a>) -> Result<Value<'a>, Refusal> {
     let items = match id {
         Value::Tuple(index) => machine.heap.sequence(index),
         _ => &[],
