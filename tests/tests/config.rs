@@ -1,6 +1,6 @@
 //! What `Config` makes of real, incomplete and wrong `config.json` files.
 
-use deberta_core::config::ProblemType;
+use deberta_core::config::{Family, ProblemType};
 use deberta_core::{Config, Error};
 use serde_json::{Map, Value, json};
 
@@ -50,7 +50,10 @@ fn absent_keys_have_the_defaults_of_the_reference() {
         ),
         (512, 512)
     );
-    assert_eq!((config.position_buckets, config.span()), (None, 512));
+    assert_eq!(
+        (config.position_buckets, config.max_relative_positions),
+        (None, 512)
+    );
     assert!(!config.pos_att_type.c2p && !config.pos_att_type.p2c);
     assert!(!config.share_att_key && !config.norm_rel_ebd && config.conv.is_none());
     assert_eq!((config.type_vocab_size, config.embedding_size), (0, 1536));
@@ -78,8 +81,8 @@ fn published_v3_file() {
     assert!(config.relative_attention && config.norm_rel_ebd && config.share_att_key);
     assert!(config.pos_att_type.c2p && config.pos_att_type.p2c && !config.position_biased_input);
     assert_eq!(
-        (config.position_buckets, config.span(), config.head_size()),
-        (Some(256), 256, 64)
+        (config.position_buckets, config.head_size()),
+        (Some(256), 64)
     );
     assert_eq!(config.max_relative_positions, 512);
 }
@@ -254,15 +257,51 @@ fn values_that_are_not_implemented_are_refused_by_name() {
     }
 }
 
+/// The first generation has defaults of its own, counts the entries of `pos_att_type`, and does not look at the keys of
+/// the second: what they say is neither used nor refused.
+#[test]
+fn first_generation() {
+    let config = Config::from_json(r#"{"model_type": "deberta"}"#, "c").expect("valid");
+    assert_eq!(config.family, Family::V1);
+    assert_eq!((config.hidden_size, config.num_hidden_layers), (768, 12));
+    assert_eq!(
+        (config.num_attention_heads, config.intermediate_size),
+        (12, 3072)
+    );
+    assert!(!config.talking_head && config.tie_word_embeddings);
+    for (text, entries) in [
+        ("\"\"", 1),
+        ("\"none\"", 1),
+        ("\"c2p|p2c\"", 2),
+        ("[\"c2p\", \"c2p\"]", 2),
+        ("[]", 0),
+        ("null", 0),
+    ] {
+        let json = format!(
+            r#"{{"model_type": "deberta", "relative_attention": true, "position_buckets": 5000,
+                 "conv_kernel_size": 2, "talking_head": true, "pos_att_type": {text}}}"#
+        );
+        let config = Config::from_json(&json, "c").expect(text);
+        assert_eq!(config.pos_att_type.entries, entries, "{text}");
+        assert!(config.talking_head);
+    }
+}
+
 /// The logarithm of the bucket formula is undefined where mid reaches m - 1.
 #[test]
 fn buckets_need_room_for_the_logarithm() {
     let with = |relative, buckets, m| json!({"relative_attention": relative, "position_buckets": buckets, "max_relative_positions": m});
     assert_eq!(refused(with(true, 256, 129)), "position_buckets");
     assert_eq!(refused(with(true, 1, 512)), "position_buckets");
-    assert_eq!(read(with(true, 256, 130)).expect("valid").span(), 256);
+    assert_eq!(
+        read(with(true, 256, 130)).expect("valid").position_buckets,
+        Some(256)
+    );
     // Nobody computes a bucket without relative attention.
-    assert_eq!(read(with(false, 256, 129)).expect("valid").span(), 256);
+    assert_eq!(
+        read(with(false, 256, 129)).expect("valid").position_buckets,
+        Some(256)
+    );
 }
 
 #[test]
@@ -272,12 +311,8 @@ fn other_families_are_refused_by_name() {
         assert!(matches!(error, Error::UnsupportedModel { .. }), "{error:?}");
         error.to_string()
     };
-    let v1 = message(r#"{"model_type": "deberta"}"#);
-    assert!(
-        v1.contains("model_type deberta (v1) is not supported yet"),
-        "{v1}"
-    );
-    assert!(v1.contains("deberta-v2 (v2, v3)"), "{v1}");
+    let bert = message(r#"{"model_type": "bert"}"#);
+    assert!(bert.contains("deberta (v1) and deberta-v2"), "{bert}");
     assert!(message(r#"{"model_type": "bert"}"#).contains("bert"));
     assert!(message("{}").contains("missing"));
     assert!(message(r#"{"model_type": 2}"#).contains('2'));
