@@ -135,18 +135,19 @@ impl Weights {
             tensors.has(&name).then(|| tensors.rows(&name))
         };
         let relative = relative_table(config, tensors);
-        let transform = |name: &str, bias: &str| {
+        let transform = |name: &str| {
             let dense = Linear::if_there(tensors, &format!("{name}.dense"))?;
             let norm = Norm::read(tensors, &format!("{name}.LayerNorm"));
-            // Words are scored with their embeddings, unless the file has other rows for that.
-            let decoder = "cls.predictions.decoder.weight";
-            let tied = bias.starts_with("lm_predictions") || !tensors.has(decoder);
-            let weight = tensors.rows(match tied {
-                true => "embeddings.word_embeddings.weight",
-                false => decoder,
-            });
-            let bias = tensors.vector(bias);
-            Some((Transform { dense, norm }, Linear { weight, bias }))
+            Some(Transform { dense, norm })
+        };
+        // Words are scored with their embeddings, unless the file has another matrix for that.
+        let tied = |bias: &str| Linear {
+            weight: table("word").expect("words"),
+            bias: tensors.vector(bias),
+        };
+        let decoder = || {
+            Linear::if_there(tensors, "cls.predictions.decoder")
+                .unwrap_or_else(|| tied("cls.predictions.bias"))
         };
         Self {
             embeddings: Embeddings {
@@ -166,13 +167,11 @@ impl Weights {
             pooler: Linear::if_there(tensors, "pooler.dense"),
             classifier: Linear::if_there(tensors, "classifier"),
             question: Linear::if_there(tensors, "qa_outputs"),
-            legacy_lm: transform("cls.predictions.transform", "cls.predictions.bias"),
-            lm: transform("lm_predictions.lm_head", "lm_predictions.lm_head.bias"),
-            detector: Linear::if_there(tensors, "mask_predictions.dense").map(|dense| {
-                let norm = Norm::read(tensors, "mask_predictions.LayerNorm");
-                let classifier = Linear::read(tensors, "mask_predictions.classifier");
-                (Transform { dense, norm }, classifier)
-            }),
+            legacy_lm: transform("cls.predictions.transform").map(|t| (t, decoder())),
+            lm: transform("lm_predictions.lm_head")
+                .map(|t| (t, tied("lm_predictions.lm_head.bias"))),
+            detector: transform("mask_predictions")
+                .map(|t| (t, Linear::read(tensors, "mask_predictions.classifier"))),
         }
     }
 }

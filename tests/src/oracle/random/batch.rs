@@ -3,7 +3,9 @@
 use super::plan::Plan;
 use crate::oracle::Sequence;
 use crate::oracle::heads::Head;
+use proptest::collection::vec as vec_of;
 use proptest::prelude::*;
+use proptest::sample::{Index, select};
 
 /// The length of the longest sequence.
 pub const LONGEST: usize = 80;
@@ -36,50 +38,67 @@ impl Padded {
     }
 }
 
-/// What a place of a row is.
-type Place = (prop::sample::Index, prop::sample::Index, bool);
+/// Which tokens of a row are real.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Shape {
+    /// All.
+    Whole,
+    /// The first, and most of the others.
+    Holes,
+    /// Not the first, and most of the others.
+    Late,
+    /// None.
+    Empty,
+}
+
+/// What stands at a place of a row: an id, a type, and whether a row with holes has it.
+type Place = (Index, Index, bool);
 
 /// One to four rows for a model: lengths up to [`LONGEST`], in half of the rows with holes.
 pub(super) fn padded(plan: &Plan) -> impl Strategy<Value = Padded> + use<> {
-    let (words, types) = (plan.input.words, plan.input.types);
-    // Pooling and detection need the first token.
-    let needs_first = !matches!(
-        plan.head,
-        Head::Base | Head::TokenClassification | Head::QuestionAnswering | Head::MaskedLm
-    );
-    let length = prop_oneof![1..=20usize, 1..=LONGEST];
-    let place = (
-        any::<prop::sample::Index>(),
-        any::<prop::sample::Index>(),
-        prop::bool::weighted(0.85),
-    );
-    let row = (length, any::<bool>(), prop::bool::weighted(0.9)).prop_flat_map(
-        move |(length, holes, first)| {
-            let places = prop::collection::vec(place.clone(), length);
-            (places, Just(holes), Just(first || needs_first))
-        },
-    );
-    prop::collection::vec(row, 1..=4).prop_map(move |rows| {
-        let longest = rows.iter().map(|(places, ..)| places.len()).max();
-        let pad = |mut row: Vec<i64>| {
-            row.resize(longest.unwrap_or(0), 0);
-            row
-        };
-        let (mut ids, mut mask, mut kinds) = (Vec::new(), Vec::new(), Vec::new());
-        for (places, holes, first) in rows {
-            let id = |(id, ..): &Place| id.index(words) as i64;
-            // Without a table, types mean nothing: any number will do.
-            let kind =
-                |(_, kind, _): &Place| kind.index(types.max(1) + usize::from(types == 0)) as i64;
-            let is_real = |(p, (.., real)): (usize, &Place)| {
-                let real = if p == 0 { first } else { *real || !holes };
-                i64::from(real)
-            };
-            ids.push(pad(places.iter().map(id).collect()));
-            kinds.push(pad(places.iter().map(kind).collect()));
-            mask.push(pad(places.iter().enumerate().map(is_real).collect()));
+    let words = plan.input.words;
+    // Without a table, types mean nothing: any number will do.
+    let types = if plan.input.types == 0 {
+        9
+    } else {
+        plan.input.types
+    };
+    let shapes = match plan.head {
+        Head::SequenceClassification | Head::MultipleChoice | Head::ReplacedTokenDetection => {
+            // These read the first token.
+            vec![Shape::Whole, Shape::Holes]
         }
-        let types = kinds;
-        Padded { ids, mask, types }
+        _ => {
+            let usual = [Shape::Whole, Shape::Holes].repeat(5);
+            [usual, vec![Shape::Late, Shape::Empty]].concat()
+        }
+    };
+    let place = (any::<Index>(), any::<Index>(), prop::bool::weighted(0.85));
+    let length = prop_oneof![1..=20usize, 1..=LONGEST];
+    let row = (select(shapes), length)
+        .prop_flat_map(move |(shape, length)| (Just(shape), vec_of(place.clone(), length)));
+    vec_of(row, 1..=4).prop_map(move |rows| {
+        let longest = rows.iter().map(|(_, places)| places.len()).max();
+        let collect = |value: &dyn Fn(Shape, usize, &Place) -> i64| -> Vec<Vec<i64>> {
+            let row = |(shape, places): &(Shape, Vec<Place>)| {
+                let places = places.iter().enumerate();
+                let mut row: Vec<i64> = places.map(|(p, place)| value(*shape, p, place)).collect();
+                row.resize(longest.unwrap_or(0), 0);
+                row
+            };
+            rows.iter().map(row).collect()
+        };
+        Padded {
+            ids: collect(&|_, _, (id, ..)| id.index(words) as i64),
+            types: collect(&|_, _, (_, kind, _)| kind.index(types) as i64),
+            mask: collect(&|shape, p, (.., kept)| {
+                i64::from(match shape {
+                    Shape::Whole => true,
+                    Shape::Holes => p == 0 || *kept,
+                    Shape::Late => p > 0 && *kept,
+                    Shape::Empty => false,
+                })
+            }),
+        }
     })
 }

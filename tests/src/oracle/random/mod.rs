@@ -5,8 +5,10 @@
 //! * [`tensors`]: its tensors, by name and shape, and random values for them.
 //! * [`folder`]: both as files.
 //! * [`batch`]: token ids, masks with holes, token types.
+//! * [`broken`]: models with one thing wrong.
 
 pub mod batch;
+pub mod broken;
 pub mod config;
 pub mod folder;
 pub mod plan;

@@ -222,12 +222,10 @@ impl Plan {
 
     /// Mends what independent choices make invalid.
     fn valid(mut self) -> Self {
-        if self.family != Family::V2 {
-            // The reference for v1 knows neither.
-            (self.relative.buckets, self.conv) = (None, None);
-        }
-        if self.family != Family::V1 {
-            self.talking_head = false;
+        match self.family {
+            // `transformers` gives v1 neither; Microsoft's code gives every generation both, but mixes no heads.
+            Family::V1 => (self.relative.buckets, self.conv) = (None, None),
+            Family::V1Separate | Family::V2 => self.talking_head = false,
         }
         if let Some(buckets) = self.relative.buckets {
             // The logarithm needs mid < m - 1.

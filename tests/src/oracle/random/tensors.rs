@@ -91,9 +91,10 @@ impl Plan {
             Head::MaskedLm if self.style.legacy_lm => {
                 list.linear("cls.predictions.transform.dense", width, hidden);
                 list.norm("cls.predictions.transform", width);
-                list.add("cls.predictions.bias", &[self.input.words]);
+                let words = self.input.words;
+                list.add("cls.predictions.bias", &[words]).needed = !self.is_untied();
                 if self.is_untied() {
-                    list.add("cls.predictions.decoder.weight", &[self.input.words, width]);
+                    list.linear("cls.predictions.decoder", words, width);
                 }
             }
             Head::MaskedLm => {
@@ -194,6 +195,18 @@ impl Plan {
             (spec.name, Tensor { shape, values })
         });
         Tensors(tensors.collect())
+    }
+}
+
+impl Tensors {
+    /// The same values, each changed by at most one part in 2^23: the last bit of an f32, more or less.
+    pub fn nudged(&self, seed: u64) -> Self {
+        let mut normal = Normal::new(seed);
+        let mut tensors = self.clone();
+        for value in tensors.0.values_mut().flat_map(|t| &mut t.values) {
+            *value *= 1.0 + (2.0 * normal.uniform() - 1.0) * f32::EPSILON;
+        }
+        tensors
     }
 }
 
