@@ -1,73 +1,11 @@
 //! Loading and using a whole model: what is refused, and that one model serves many threads.
 
+mod common;
+
+use common::copy::ModelCopy;
 use deberta_core::{Batch, Error, HeadKind, LoadOptions, Model};
 use deberta_tests::fixture;
-use safetensors::SafeTensors;
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-
-/// A copy of a fixture's model in a temporary folder, with its tensors or its configuration changed.
-struct Copy(PathBuf);
-
-impl Copy {
-    fn new(case: &str, name: &str) -> Self {
-        let folder =
-            std::env::temp_dir().join(format!("deberta-model-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        for file in ["config.json", "model.safetensors"] {
-            std::fs::copy(fixture("models").join(case).join(file), folder.join(file)).unwrap();
-        }
-        Self(folder)
-    }
-
-    /// Rewrites the f32 tensors by name; `None` leaves one out.
-    fn tensors(self, change: impl Fn(&str, Vec<f32>) -> Option<Vec<f32>>) -> Self {
-        let path = self.0.join("model.safetensors");
-        let bytes = std::fs::read(&path).unwrap();
-        let file = SafeTensors::deserialize(&bytes).unwrap();
-        let mut changed = BTreeMap::new();
-        for (name, view) in file.tensors() {
-            let values = view
-                .data()
-                .as_chunks()
-                .0
-                .iter()
-                .map(|&b| f32::from_le_bytes(b))
-                .collect();
-            if let Some(values) = change(&name, values) {
-                let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
-                changed.insert(name, (view.shape().to_vec(), bytes));
-            }
-        }
-        let views = changed.iter().map(|(name, (shape, bytes))| {
-            let view =
-                safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes);
-            (name.clone(), view.unwrap())
-        });
-        let bytes = safetensors::serialize(views, None).unwrap();
-        std::fs::write(path, bytes).unwrap();
-        self
-    }
-
-    fn config(self, key: &str, value: serde_json::Value) -> Self {
-        let path = self.0.join("config.json");
-        let mut config: serde_json::Value =
-            serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        config[key] = value;
-        std::fs::write(path, config.to_string()).unwrap();
-        self
-    }
-
-    fn load(&self) -> Result<Model, Error> {
-        Model::load(&self.0, LoadOptions::default())
-    }
-}
-
-impl Drop for Copy {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
+use std::path::Path;
 
 fn batch(ids: &[u32]) -> Batch {
     Batch::packed([(ids, &[][..])]).unwrap()
@@ -76,7 +14,7 @@ fn batch(ids: &[u32]) -> Batch {
 #[test]
 fn a_weight_that_is_no_number_is_refused_at_load() {
     for bad in [f32::NAN, f32::INFINITY] {
-        let copy = Copy::new("v3", "nan-weight").tensors(|name, mut values| {
+        let copy = ModelCopy::new("v3", "nan-weight").tensors(|name, mut values| {
             if name.ends_with("layer.1.output.dense.weight") {
                 values[7] = bad;
             }
@@ -95,7 +33,7 @@ fn a_weight_that_is_no_number_is_refused_at_load() {
 #[test]
 fn a_gathered_row_that_holds_no_number_is_an_error() {
     let columns = load("v3").config().embedding_size;
-    let copy = Copy::new("v3", "nan-row").tensors(|name, mut values| {
+    let copy = ModelCopy::new("v3", "nan-row").tensors(|name, mut values| {
         if name.ends_with("word_embeddings.weight") {
             values[9 * columns + 3] = f32::NAN;
         }
@@ -120,7 +58,7 @@ fn a_gathered_row_that_holds_no_number_is_an_error() {
 
 #[test]
 fn missing_and_misshapen_tensors_are_listed() {
-    let copy = Copy::new("v3", "missing").tensors(|name, values| {
+    let copy = ModelCopy::new("v3", "missing").tensors(|name, values| {
         (!name.contains("layer.0.attention.self.key_proj")).then_some(values)
     });
     let copy = copy.config("intermediate_size", 7.into());
@@ -146,12 +84,12 @@ fn missing_and_misshapen_tensors_are_listed() {
 
 #[test]
 fn another_family_is_refused_by_name() {
-    let error = Copy::new("v3", "v1")
-        .config("model_type", "deberta".into())
-        .load()
-        .unwrap_err();
-    assert!(matches!(error, Error::UnsupportedModel { .. }), "{error}");
-    assert!(error.to_string().contains("v1"), "{error}");
+    for name in ["bert", "roberta", "deberta-v4"] {
+        let copy = ModelCopy::new("v3", name).config("model_type", name.into());
+        let error = copy.load().unwrap_err();
+        assert!(matches!(error, Error::UnsupportedModel { .. }), "{error}");
+        assert!(error.to_string().contains(name), "{error}");
+    }
 }
 
 #[test]
