@@ -170,7 +170,14 @@ fn files_may_be_missing() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("tokenizer.json, spm.model or spiece.model"),
+        [
+            "tokenizer.json",
+            "spm.model",
+            "spiece.model",
+            "vocab.json and merges.txt"
+        ]
+        .iter()
+        .all(|name| error.contains(name)),
         "{error}"
     );
     let error = DebertaTokenizer::from_dir(empty.0.join("none"))

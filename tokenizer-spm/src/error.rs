@@ -79,11 +79,39 @@ pub enum TokenizerError {
         file: String,
     },
 
+    /// A line of a text file is not as it should be.
+    #[error("{file}, line {line}: expected {expected}, found {found}")]
+    InvalidLine {
+        /// The file, or the kind of file where it came as bytes.
+        file: String,
+        /// The line's number, counted from 1.
+        line: usize,
+        /// What would have been accepted.
+        expected: &'static str,
+        /// What stands there.
+        found: String,
+    },
+
     /// A directory without a vocabulary.
-    #[error("{}: expected tokenizer.json, spm.model or spiece.model, found none of them", path.display())]
+    #[error(
+        "{}: expected a vocabulary (tokenizer.json; or spm.model or spiece.model; or vocab.json and \
+         merges.txt), found none of these files",
+        path.display()
+    )]
     NoVocabulary {
         /// The directory.
         path: PathBuf,
+    },
+
+    /// One of two files that belong together is missing.
+    #[error("{}: expected {missing} beside {found}, found no such file", path.display())]
+    MissingFile {
+        /// The directory.
+        path: PathBuf,
+        /// The file that is not there.
+        missing: &'static str,
+        /// The file that is.
+        found: &'static str,
     },
 
     /// A text of 4 GiB or more.

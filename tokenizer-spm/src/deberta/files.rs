@@ -31,6 +31,8 @@ pub(super) struct Role {
     pub(super) token: Option<AddedToken>,
     /// Whether a file names the token; otherwise it is DeBERTa's default.
     pub(super) is_declared: bool,
+    /// Whether that file says how the token is matched; otherwise the kind of tokenizer decides.
+    pub(super) has_flags: bool,
 }
 
 impl SpecialTokens {
@@ -56,6 +58,7 @@ pub(super) struct Settings {
     pub(super) added: Vec<(u32, AddedToken)>,
     pub(super) lower_case: bool,
     pub(super) split_by_punct: bool,
+    pub(super) add_prefix_space: bool,
     pub(super) max_length: Option<usize>,
     pub(super) truncation_side: Side,
     pub(super) padding_side: Side,
@@ -67,6 +70,7 @@ impl Settings {
         let role = |content: &str| Role {
             token: Some(AddedToken::special(content)),
             is_declared: false,
+            has_flags: false,
         };
         Self {
             special: SpecialTokens {
@@ -81,6 +85,7 @@ impl Settings {
             added: Vec::new(),
             lower_case: false,
             split_by_punct: false,
+            add_prefix_space: false,
             max_length: None,
             truncation_side: Side::Right,
             padding_side: Side::Right,
@@ -110,6 +115,7 @@ impl Settings {
         self.name_special_tokens(file)?;
         self.lower_case = file.flag("do_lower_case")?;
         self.split_by_punct = file.flag("split_by_punct")?;
+        self.add_prefix_space = file.flag("add_prefix_space")?;
         self.max_length = file.length("model_max_length")?;
         self.truncation_side = file.side("truncation_side")?;
         self.padding_side = file.side("padding_side")?;
@@ -149,6 +155,7 @@ impl Settings {
             *role = Role {
                 token,
                 is_declared: true,
+                has_flags: value.is_object(),
             };
         }
         for key in ["bos_token", "eos_token"] {

@@ -23,6 +23,7 @@
 //! # Ok::<(), tokenizer_spm::TokenizerError>(())
 //! ```
 
+mod byte_level;
 mod files;
 mod sentencepiece;
 mod tokenizer;

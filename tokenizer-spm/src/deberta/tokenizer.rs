@@ -2,17 +2,16 @@
 
 use std::path::Path;
 
-use rayon::prelude::*;
-
+use super::byte_level;
 use super::files::{Role, Settings};
 use super::sentencepiece::SpmTokenizer;
 use crate::hf::{
-    EncodeOptions, Encoding, HfTokenizer, Input, PadToken, Side, Template, assemble, check_length,
-    pad,
+    EncodeOptions, Encoder, Encoding, HfTokenizer, Input, PadToken, Side, Template, check_length,
 };
 use crate::{SentencePiece, TokenizerError};
 
-/// The tokenizer of a DeBERTa checkpoint, from a `tokenizer.json` or a SentencePiece model.
+/// The tokenizer of a DeBERTa checkpoint: from a `tokenizer.json`, a SentencePiece model (v2, v3, mDeBERTa)
+/// or a byte-level vocabulary with its merges (v1).
 ///
 /// It can be used from any number of threads at once.
 ///
@@ -57,12 +56,12 @@ const SPM_NAMES: [&str; 2] = ["spm.model", "spiece.model"];
 impl DebertaTokenizer {
     /// Reads the directory of a checkpoint.
     ///
-    /// The vocabulary is `tokenizer.json` if there is one, else `spm.model` or `spiece.model`. Special
-    /// tokens, their flags and other settings come from `tokenizer_config.json`,
-    /// `special_tokens_map.json` and `added_tokens.json`; each may be missing.
+    /// The vocabulary is `tokenizer.json` if there is one, else `spm.model` or `spiece.model`, else
+    /// `vocab.json` with `merges.txt`. Special tokens, their flags and other settings come from
+    /// `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json`; each may be missing.
     ///
-    /// `do_lower_case` and `split_by_punct` hold for SentencePiece models. A `tokenizer.json` says itself
-    /// what is done to the text.
+    /// `do_lower_case` and `split_by_punct` hold for SentencePiece models, `add_prefix_space` for a
+    /// `vocab.json`. A `tokenizer.json` says itself what is done to the text.
     ///
     /// # Errors
     /// When there is no vocabulary, when a file cannot be read or is malformed, or when it asks for
@@ -80,13 +79,17 @@ impl DebertaTokenizer {
                 return Self::from_spm(SentencePiece::from_file(model)?, &settings);
             }
         }
-        Err(TokenizerError::NoVocabulary {
-            path: directory.to_owned(),
-        })
+        match byte_level::read(directory, &settings)? {
+            Some(tokenizer) => Self::from_byte_level(tokenizer, &settings),
+            None => Err(TokenizerError::NoVocabulary {
+                path: directory.to_owned(),
+            }),
+        }
     }
 
-    /// Reads a directory, a `tokenizer.json`, or a SentencePiece model by any name. A file is taken
-    /// alone, with DeBERTa's special tokens.
+    /// Reads a directory, a `tokenizer.json`, a `vocab.json` or `merges.txt` with the other of the two
+    /// beside it, or a SentencePiece model by any name. A file is taken alone, with DeBERTa's special
+    /// tokens.
     ///
     /// # Errors
     /// As [`from_dir`](Self::from_dir).
@@ -96,6 +99,15 @@ impl DebertaTokenizer {
             return Self::from_dir(path);
         }
         let settings = Settings::default();
+        if byte_level::is_file_name(path) {
+            let directory = path.parent().unwrap_or(Path::new(""));
+            return match byte_level::read(directory, &settings)? {
+                Some(tokenizer) => Self::from_byte_level(tokenizer, &settings),
+                None => Err(TokenizerError::NoVocabulary {
+                    path: directory.to_owned(),
+                }),
+            };
+        }
         if path
             .extension()
             .is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
@@ -129,25 +141,66 @@ impl DebertaTokenizer {
         ))
     }
 
+    /// Reads the contents of a `vocab.json` and a `merges.txt`, the byte-level vocabulary of DeBERTa v1,
+    /// with DeBERTa's special tokens.
+    ///
+    /// ```
+    /// use tokenizer_spm::deberta::{DebertaTokenizer, EncodeOptions};
+    ///
+    /// let vocabulary = br#"{"[PAD]":0, "[CLS]":1, "[SEP]":2, "[UNK]":3, "h":4, "i":5, "hi":6, "\u0120":7}"#;
+    /// let tokenizer = DebertaTokenizer::from_vocab_and_merges(vocabulary, b"#version: 0.2\nh i\n")?;
+    /// let encoding = tokenizer.encode("hi h", &EncodeOptions::default())?;
+    /// assert_eq!(encoding.ids, [1, 6, 7, 4, 2]);
+    /// # Ok::<(), tokenizer_spm::TokenizerError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the contents are malformed or do not fit together.
+    pub fn from_vocab_and_merges(vocab: &[u8], merges: &[u8]) -> Result<Self, TokenizerError> {
+        let settings = Settings::default();
+        let tokenizer = byte_level::from_bytes(vocab, merges, &settings)?;
+        Self::from_byte_level(tokenizer, &settings)
+    }
+
+    fn from_byte_level(
+        tokenizer: HfTokenizer,
+        settings: &Settings,
+    ) -> Result<Self, TokenizerError> {
+        let template = Self::bert_template(settings, |token| tokenizer.token_to_id(token))?;
+        Ok(Self::new(
+            Vocabulary::Hf(Box::new(tokenizer)),
+            template,
+            settings,
+        ))
+    }
+
     fn from_spm(model: SentencePiece, settings: &Settings) -> Result<Self, TokenizerError> {
         let tokenizer = SpmTokenizer::new(model, settings)?;
-        let special = |role: &Role, component: &str| {
-            let token = role.token.as_ref().map(|token| token.content.clone());
-            let found = token.and_then(|token| Some((tokenizer.token_to_id(&token)?, token)));
-            found.ok_or_else(|| TokenizerError::InvalidComponent {
-                component: component.to_owned(),
-                problem: "a SentencePiece vocabulary needs one, found null".to_owned(),
-                file: "tokenizer_config.json".to_owned(),
-            })
-        };
-        let template = Template::bert(
-            special(&settings.special.cls, "cls_token")?,
-            special(&settings.special.sep, "sep_token")?,
-        );
+        let template = Self::bert_template(settings, |token| tokenizer.token_to_id(token))?;
         Ok(Self::new(
             Vocabulary::Spm(Box::new(tokenizer)),
             template,
             settings,
+        ))
+    }
+
+    /// `[CLS] A [SEP]` and `[CLS] A [SEP] B [SEP]`, whatever these tokens are called.
+    fn bert_template(
+        settings: &Settings,
+        id: impl Fn(&str) -> Option<u32>,
+    ) -> Result<Template, TokenizerError> {
+        let special = |role: &Role, component: &str| {
+            let token = role.token.as_ref().map(|token| token.content.clone());
+            let found = token.and_then(|token| Some((id(&token)?, token)));
+            found.ok_or_else(|| TokenizerError::InvalidComponent {
+                component: component.to_owned(),
+                problem: "a vocabulary without a tokenizer.json needs one, found null".to_owned(),
+                file: "tokenizer_config.json".to_owned(),
+            })
+        };
+        Ok(Template::bert(
+            special(&settings.special.cls, "cls_token")?,
+            special(&settings.special.sep, "sep_token")?,
         ))
     }
 
@@ -176,15 +229,7 @@ impl DebertaTokenizer {
         input: impl Into<Input<'a>>,
         options: &EncodeOptions,
     ) -> Result<Encoding, TokenizerError> {
-        let mut encoding = self.encode_unpadded(input.into(), options)?;
-        if let Some(padding) = &options.padding {
-            pad(
-                std::slice::from_mut(&mut encoding),
-                padding,
-                &self.pad_token()?,
-            )?;
-        }
-        Ok(encoding)
+        self.encode_one(input.into(), options)
     }
 
     /// Encodes texts, pairs of texts or [`Input`]s on all threads of the current `rayon` pool. Results are
@@ -201,56 +246,7 @@ impl DebertaTokenizer {
     where
         I: Into<Input<'a>> + Copy + Sync,
     {
-        let mut encodings = inputs
-            .par_iter()
-            .map(|&input| self.encode_unpadded(input.into(), options))
-            .collect::<Result<Vec<_>, _>>()?;
-        if let Some(padding) = &options.padding {
-            pad(&mut encodings, padding, &self.pad_token()?)?;
-        }
-        Ok(encodings)
-    }
-
-    fn encode_unpadded(
-        &self,
-        input: Input<'_>,
-        options: &EncodeOptions,
-    ) -> Result<Encoding, TokenizerError> {
-        let texts = match input {
-            Input::Single(text) => vec![self.encode_text(text, 0, options.trim_offsets)?],
-            Input::Pair(first, second) => vec![
-                self.encode_text(first, 0, options.trim_offsets)?,
-                self.encode_text(second, 1, options.trim_offsets)?,
-            ],
-        };
-        assemble(texts, &self.template, options)
-    }
-
-    fn encode_text(
-        &self,
-        text: &str,
-        sequence: u8,
-        trim: bool,
-    ) -> Result<Encoding, TokenizerError> {
-        check_length(text)?;
-        match &self.vocabulary {
-            Vocabulary::Hf(tokenizer) => tokenizer.encode_text(text, sequence, trim),
-            Vocabulary::Spm(tokenizer) => Ok(tokenizer.encode_text(text, sequence, trim)),
-        }
-    }
-
-    fn pad_token(&self) -> Result<PadToken, TokenizerError> {
-        let token = self.pad.and_then(|id| Some((id, self.id_to_token(id)?)));
-        match token {
-            Some((id, content)) => Ok(PadToken {
-                id,
-                content: content.to_owned(),
-            }),
-            None => Err(TokenizerError::InvalidOptions {
-                option: "padding",
-                problem: "the tokenizer has no padding token".to_owned(),
-            }),
-        }
+        self.encode_all(inputs, options)
     }
 
     /// Puts special tokens around texts, or parts of texts, that were encoded without: what
@@ -352,6 +348,39 @@ impl DebertaTokenizer {
     /// The end at which `tokenizer_config.json` wants texts to be padded.
     pub fn padding_side(&self) -> Side {
         self.padding_side
+    }
+}
+
+impl Encoder for DebertaTokenizer {
+    fn encode_text(
+        &self,
+        text: &str,
+        sequence: u8,
+        trim: bool,
+    ) -> Result<Encoding, TokenizerError> {
+        check_length(text)?;
+        match &self.vocabulary {
+            Vocabulary::Hf(tokenizer) => tokenizer.encode_text(text, sequence, trim),
+            Vocabulary::Spm(tokenizer) => Ok(tokenizer.encode_text(text, sequence, trim)),
+        }
+    }
+
+    fn template(&self) -> &Template {
+        &self.template
+    }
+
+    fn pad_token(&self) -> Result<PadToken, TokenizerError> {
+        let token = self.pad.and_then(|id| Some((id, self.id_to_token(id)?)));
+        match token {
+            Some((id, content)) => Ok(PadToken {
+                id,
+                content: content.to_owned(),
+            }),
+            None => Err(TokenizerError::InvalidOptions {
+                option: "padding",
+                problem: "the tokenizer has no padding token".to_owned(),
+            }),
+        }
     }
 }
 

@@ -189,8 +189,8 @@ impl AddedVocabulary {
         }
         let model_size = model_size as u32;
         let mut next_id = match self.tokens.max_id() {
-            Some(max) if max >= model_size => max + 1,
-            _ => model_size,
+            Some(max) if max >= model_size => max.checked_add(1),
+            _ => Some(model_size),
         };
         let mut existing: HashSet<AddedToken> =
             self.tokens.iter().map(|(_, token)| token.clone()).collect();
@@ -199,12 +199,18 @@ impl AddedVocabulary {
                 continue;
             }
             let known = self.tokens.id(&token.content);
-            let id = known
-                .or_else(|| model_id(&token.content))
-                .unwrap_or_else(|| {
-                    next_id += 1;
-                    next_id - 1
-                });
+            let id = match known.or_else(|| model_id(&token.content)) {
+                Some(id) => id,
+                None => {
+                    let id = next_id.ok_or_else(|| TokenizerError::InvalidModel {
+                        what: format!("added token {:?}", token.content),
+                        expected: "ids that leave room for another",
+                        found: "one with the greatest id that there is".to_owned(),
+                    })?;
+                    next_id = id.checked_add(1);
+                    id
+                }
+            };
             self.tokens.insert(id, token.clone());
             if !self.special_contents.contains(&token.content) {
                 self.ordinary.push(token.clone());

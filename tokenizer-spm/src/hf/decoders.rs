@@ -1,5 +1,6 @@
 //! The `decoder` of a `tokenizer.json`: from tokens back to text.
 
+use super::byte_level;
 use super::pattern::Pattern;
 use super::pre_tokenizers::Metaspace;
 
@@ -22,6 +23,8 @@ pub(crate) enum Decoder {
     },
     /// Tokens such as `<0x61>` become the bytes they name.
     ByteFallback,
+    /// All tokens become the text that their bytes spell.
+    ByteLevel,
 }
 
 impl Decoder {
@@ -50,6 +53,7 @@ impl Decoder {
                 .map(|token| strip(token, *content, *start, *stop))
                 .collect(),
             Decoder::ByteFallback => byte_fallback(tokens),
+            Decoder::ByteLevel => vec![byte_level::decode(&tokens)],
         }
     }
 }

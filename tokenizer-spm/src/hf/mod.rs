@@ -5,13 +5,14 @@
 //! 1. `added_tokens` are cut out of the text,
 //! 2. the `normalizer` rewrites what lies between them, each character staying aligned with the original,
 //! 3. the `pre_tokenizer` cuts it into words,
-//! 4. the Unigram `model` cuts each word into the pieces with the greatest total score,
+//! 4. the `model` cuts each word into tokens: the pieces with the greatest total score (Unigram), or what
+//!    is left when neighbours are merged by a list (BPE, as byte-level tokenizers such as DeBERTa v1's do),
 //! 5. the text is cut to length if the caller wishes so,
 //! 6. the `post_processor` puts special tokens around it,
 //! 7. it is padded if the caller wishes so.
 //!
-//! Ids and offsets are those of Hugging Face's `tokenizers` 0.22. Components that have nothing to do with
-//! Unigram models are refused by name. Sections `truncation` and `padding` of a file are read but not
+//! Ids and offsets are those of Hugging Face's `tokenizers` 0.22. Components that DeBERTa's tokenizers and
+//! their kin never have are refused by name. Sections `truncation` and `padding` of a file are read but not
 //! applied: see [`HfTokenizer::truncation`].
 //!
 //! ## Differences from the reference
@@ -19,13 +20,18 @@
 //! * An id without a token is an error when decoding, not skipped.
 //! * A normalizer may not make a text more than 64 times as long (beyond a megabyte).
 //! * Two equal pieces in a vocabulary are an error, and so is an added token that normalisation removes.
+//! * Two tokens with one id are an error. Ids may have holes.
+//! * A character that a BPE vocabulary does not have is an error where the file names no unknown token, not
+//!   left out.
 //! * Where the reference panics (a stride longer than the window, options that leave no room), this is an
 //!   error.
 
 mod added_tokens;
 mod assemble;
 mod base64;
+mod byte_level;
 mod decoders;
+mod encode;
 mod encoding;
 mod model;
 mod normal_forms;
@@ -49,8 +55,14 @@ pub use options::{EncodeOptions, Input, PadTo, Padding, Side, Truncation, Trunca
 pub use tokenizer::HfTokenizer;
 
 pub(crate) use added_tokens::{AddedTokens, Matcher};
-pub(crate) use assemble::{PadToken, assemble, pad};
+pub(crate) use assemble::PadToken;
+pub(crate) use byte_level::ByteLevel;
+pub(crate) use decoders::Decoder;
+pub(crate) use encode::Encoder;
+pub(crate) use model::{BpeModel, BpeOptions};
 pub(crate) use normalized::Normalized;
+pub(crate) use pre_tokenizers::PreTokenizer;
+pub(crate) use schema::{NumberedVocabulary, merge_of_line};
 pub(crate) use template::Template;
-pub(crate) use tokenizer::check_length;
+pub(crate) use tokenizer::{Parts, check_length};
 pub(crate) use unicode9::is_punctuation;

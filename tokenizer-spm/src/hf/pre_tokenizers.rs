@@ -1,5 +1,6 @@
 //! The `pre_tokenizer` of a `tokenizer.json`: cuts text into words before the model sees it.
 
+use super::byte_level::ByteLevel;
 use super::splits::{SplitBehavior, Splits};
 use super::unicode9;
 
@@ -10,9 +11,21 @@ pub(crate) enum PreTokenizer {
     Metaspace(Metaspace),
     Punctuation(SplitBehavior),
     WhitespaceSplit,
+    ByteLevel(ByteLevel),
 }
 
 impl PreTokenizer {
+    /// How many byte-level steps there are.
+    pub(crate) fn count_byte_levels(&self) -> usize {
+        match self {
+            PreTokenizer::Sequence(steps) => {
+                steps.iter().map(PreTokenizer::count_byte_levels).sum()
+            }
+            PreTokenizer::ByteLevel(_) => 1,
+            _ => 0,
+        }
+    }
+
     /// Cuts further.
     pub(crate) fn apply(&self, splits: &mut Splits) {
         match self {
@@ -24,6 +37,7 @@ impl PreTokenizer {
             PreTokenizer::WhitespaceSplit => {
                 splits.split(SplitBehavior::Removed, char::is_whitespace);
             }
+            PreTokenizer::ByteLevel(byte_level) => byte_level.apply(splits),
         }
     }
 }

@@ -198,6 +198,8 @@ fn with(path: &[&str], value: Value) -> Value {
 fn hostile_files_are_refused_by_name() {
     let normalizer = |value| with(&["normalizer"], value);
     let regex = |expression: &str| json!({"type": "Replace", "pattern": {"Regex": expression}, "content": ""});
+    let byte_level =
+        || json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false});
     let mut nested = json!({"type": "NFC"});
     for _ in 0..200 {
         nested = json!({"type": "Sequence", "normalizers": [nested]});
@@ -207,8 +209,12 @@ fn hostile_files_are_refused_by_name() {
         (json!([]), "JSON"),
         (with(&["version"], json!("2.0")), "version"),
         (with(&["model"], json!(null)), "JSON"),
-        (with(&["model", "type"], json!("BPE")), "model.type: BPE"),
-        (with(&["model", "vocab"], json!({"a": 1})), "vocab"),
+        (
+            with(&["model", "type"], json!("WordPiece")),
+            "model.type: WordPiece",
+        ),
+        (with(&["model", "type"], json!("BPE")), "object of tokens"),
+        (with(&["model", "vocab"], json!({"a": 1})), "list of pieces"),
         (with(&["model", "vocab"], json!([])), "vocab"),
         (with(&["model", "vocab", "1"], json!(["x"])), "JSON"),
         (with(&["model", "vocab", "1"], json!(["x", null])), "JSON"),
@@ -262,7 +268,14 @@ fn hostile_files_are_refused_by_name() {
         ),
         (
             with(&["pre_tokenizer"], json!({"type": "ByteLevel"})),
-            "pre_tokenizer: ByteLevel",
+            "pre_tokenizer: missing field",
+        ),
+        (
+            with(
+                &["pre_tokenizer"],
+                json!({"type": "Sequence", "pretokenizers": [byte_level(), byte_level()]}),
+            ),
+            "ByteLevel twice",
         ),
         (
             with(

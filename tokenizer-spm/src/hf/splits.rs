@@ -94,6 +94,23 @@ pub(crate) struct Splits {
     parts: Vec<Part>,
 }
 
+/// The new text of a part that is being rewritten.
+pub(crate) struct Rewritten<'a> {
+    text: &'a mut String,
+    origins: &'a mut Vec<Origin>,
+    /// By byte of the old text.
+    old: &'a [Origin],
+}
+
+impl Rewritten<'_> {
+    /// Appends a character that comes from where the old text's character at `offset` comes from.
+    #[inline]
+    pub(crate) fn push(&mut self, character: char, offset: usize) {
+        self.text.push(character);
+        push_origins(self.origins, character, self.old[offset]);
+    }
+}
+
 impl Splits {
     /// Appends the part of `normalized` in `range`. An empty part is dropped.
     pub(crate) fn push(
@@ -181,10 +198,47 @@ impl Splits {
         self.parts = parts;
     }
 
+    /// Splits every part that is no added token into words, given the length in bytes of the word that
+    /// a text begins with.
+    pub(crate) fn split_words(&mut self, word_length: impl Fn(&str) -> usize) {
+        let mut parts = Vec::with_capacity(self.parts.len());
+        for part in self.parts.drain(..) {
+            if part.token.is_some() {
+                parts.push(part);
+                continue;
+            }
+            let Range { mut start, end } = part.range;
+            while start < end {
+                let length = word_length(&self.text[start..end]).max(1);
+                parts.push(Part {
+                    range: start..start + length,
+                    base: self.origins[start].start,
+                    token: None,
+                });
+                start += length;
+            }
+        }
+        self.parts = parts;
+    }
+
     /// Writes `replacement` for every space of the parts that are no added tokens, and puts it before a
     /// part that does not start with it wherever `wants_prefix` says so, given where the part starts in
     /// the original.
     pub(crate) fn replace_spaces(&mut self, replacement: char, wants_prefix: impl Fn(u32) -> bool) {
+        self.rewrite(|text, base, out| {
+            if !text.starts_with([' ', replacement]) && wants_prefix(base) {
+                out.push(replacement, 0);
+            }
+            for (offset, character) in text.char_indices() {
+                let is_space = character == ' ';
+                out.push(if is_space { replacement } else { character }, offset);
+            }
+        });
+    }
+
+    /// Rewrites every part that is no added token. `write` is given its text, where it starts in the
+    /// original, and where to put the new text.
+    pub(crate) fn rewrite(&mut self, write: impl Fn(&str, u32, &mut Rewritten<'_>)) {
         let mut text = String::with_capacity(self.text.len() + self.text.len() / 4 + 16);
         let mut origins = Vec::with_capacity(text.capacity());
         for part in &mut self.parts {
@@ -194,20 +248,12 @@ impl Splits {
                 text.push_str(&self.text[old.clone()]);
                 origins.extend_from_slice(&self.origins[old]);
             } else {
-                let starts_with_it = self.text[old.clone()].starts_with([' ', replacement]);
-                if !starts_with_it && wants_prefix(part.base) {
-                    text.push(replacement);
-                    push_origins(&mut origins, replacement, self.origins[old.start]);
-                }
-                for (offset, character) in self.text[old.clone()].char_indices() {
-                    let character = if character == ' ' {
-                        replacement
-                    } else {
-                        character
-                    };
-                    text.push(character);
-                    push_origins(&mut origins, character, self.origins[old.start + offset]);
-                }
+                let mut out = Rewritten {
+                    text: &mut text,
+                    origins: &mut origins,
+                    old: &self.origins[old.clone()],
+                };
+                write(&self.text[old], part.base, &mut out);
             }
             part.range.end = text.len();
         }

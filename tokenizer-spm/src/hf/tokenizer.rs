@@ -1,25 +1,26 @@
 //! The tokenizer that a `tokenizer.json` describes.
 
+use std::collections::HashMap;
 use std::path::Path;
 
-use rayon::prelude::*;
-
 use super::added_tokens::{AddedToken, AddedVocabulary};
-use super::assemble::{PadToken, assemble, pad};
+use super::assemble::PadToken;
+use super::byte_level;
 use super::decoders::Decoder;
+use super::encode::Encoder;
 use super::encoding::Encoding;
-use super::model::Model;
+use super::model::{BpeModel, Model};
 use super::normalizers::Normalizer;
 use super::options::{EncodeOptions, Input, Padding, Truncation};
 use super::pre_tokenizers::PreTokenizer;
-use super::schema::{TokenizerFile, Vocabulary};
+use super::schema::{TokenizerFile, TrimsOffsets};
 use super::template::Template;
 use crate::TokenizerError;
 
-/// A tokenizer read from a `tokenizer.json` with a Unigram model.
+/// A tokenizer read from a `tokenizer.json` with a Unigram model, or a BPE model such as byte-level ones.
 ///
 /// It does what the file says and nothing else, step by step as Hugging Face's `tokenizers` does: cut
-/// out added tokens, normalise, cut into words, find the best pieces, put special tokens around them.
+/// out added tokens, normalise, cut into words, cut these into tokens, put special tokens around them.
 ///
 /// ```
 /// use tokenizer_spm::hf::{EncodeOptions, HfTokenizer};
@@ -46,9 +47,20 @@ pub struct HfTokenizer {
     model: Model,
     added: AddedVocabulary,
     template: Template,
+    /// Whether the reference trims offsets in its own way.
+    trims: Option<TrimsOffsets>,
     decoder: Option<Decoder>,
     truncation: Option<Truncation>,
     padding: Option<Padding>,
+}
+
+/// What a tokenizer consists of that comes from other files than a `tokenizer.json`.
+pub(crate) struct Parts {
+    pub(crate) pre_tokenizer: PreTokenizer,
+    pub(crate) model: BpeModel,
+    pub(crate) decoder: Decoder,
+    /// Tokens with the ids that they must have, if any.
+    pub(crate) tokens: Vec<(Option<u32>, AddedToken)>,
 }
 
 impl HfTokenizer {
@@ -80,24 +92,16 @@ impl HfTokenizer {
     fn read(bytes: &[u8], file: &str) -> Result<Self, TokenizerError> {
         let content: TokenizerFile = serde_json::from_slice(bytes)?;
         let components = content.components(file)?;
-        let Vocabulary::Scored(vocabulary) = content.model.vocab else {
-            return Err(TokenizerError::InvalidModel {
-                what: "model.vocab".to_owned(),
-                expected: "a list of pieces with their scores",
-                found: "an object".to_owned(),
-            });
-        };
-        let model = Model::new(
-            vocabulary,
-            content.model.unk_id,
-            content.model.byte_fallback,
-        )?;
         let mut tokenizer = Self {
             normalizer: components.normalizer,
             pre_tokenizer: components.pre_tokenizer,
-            model,
+            model: content.model.build(file)?,
             added: AddedVocabulary::default(),
-            template: components.template.unwrap_or_else(Template::bare),
+            template: components
+                .post_processor
+                .template
+                .unwrap_or_else(Template::bare),
+            trims: components.post_processor.trims,
             decoder: components.decoder,
             truncation: components.truncation,
             padding: components.padding,
@@ -109,6 +113,41 @@ impl HfTokenizer {
             .collect();
         tokenizer.add_tokens(&tokens)?;
         Ok(tokenizer)
+    }
+
+    /// A tokenizer without a template.
+    pub(crate) fn from_parts(parts: Parts) -> Result<Self, TokenizerError> {
+        let ids: HashMap<&str, u32> = parts
+            .tokens
+            .iter()
+            .filter_map(|(id, token)| Some((token.content.as_str(), (*id)?)))
+            .collect();
+        let tokens: Vec<AddedToken> = parts
+            .tokens
+            .iter()
+            .map(|(_, token)| token.clone())
+            .collect();
+        // What has an id already, of the model or of a file, is not given away again.
+        let next = ids
+            .values()
+            .copied()
+            .filter(|&id| id < u32::MAX)
+            .map(|id| id + 1);
+        let next = next.fold(parts.model.next_id(), u32::max);
+        let mut added = AddedVocabulary::default();
+        let id = |token: &str| ids.get(token).copied().or_else(|| parts.model.id(token));
+        added.add(&tokens, id, next as usize, None)?;
+        Ok(Self {
+            normalizer: None,
+            pre_tokenizer: Some(parts.pre_tokenizer),
+            model: Model::Bpe(parts.model),
+            added,
+            template: Template::bare(),
+            trims: None,
+            decoder: Some(parts.decoder),
+            truncation: None,
+            padding: None,
+        })
     }
 
     /// Adds tokens to the vocabulary, in order. A token that is known keeps its id, a new one gets the
@@ -134,22 +173,14 @@ impl HfTokenizer {
     /// Encodes a text or a pair of texts.
     ///
     /// # Errors
-    /// When the options cannot be met, when a text has 4 GiB or more, or when the vocabulary has no piece
+    /// When the options cannot be met, when a text has 4 GiB or more, or when the vocabulary has no token
     /// for unknown text and the text needs one.
     pub fn encode<'a>(
         &self,
         input: impl Into<Input<'a>>,
         options: &EncodeOptions,
     ) -> Result<Encoding, TokenizerError> {
-        let mut encoding = self.encode_unpadded(input.into(), options)?;
-        if let Some(padding) = &options.padding {
-            pad(
-                std::slice::from_mut(&mut encoding),
-                padding,
-                &self.pad_token()?,
-            )?;
-        }
-        Ok(encoding)
+        self.encode_one(input.into(), options)
     }
 
     /// Encodes texts, pairs of texts or [`Input`]s on all threads of the current `rayon` pool; results are in
@@ -165,73 +196,12 @@ impl HfTokenizer {
     where
         I: Into<Input<'a>> + Copy + Sync,
     {
-        let mut encodings = inputs
-            .par_iter()
-            .map(|&input| self.encode_unpadded(input.into(), options))
-            .collect::<Result<Vec<_>, _>>()?;
-        if let Some(padding) = &options.padding {
-            pad(&mut encodings, padding, &self.pad_token()?)?;
-        }
-        Ok(encodings)
-    }
-
-    fn encode_unpadded(
-        &self,
-        input: Input<'_>,
-        options: &EncodeOptions,
-    ) -> Result<Encoding, TokenizerError> {
-        let texts = match input {
-            Input::Single(text) => vec![self.encode_text(text, 0, options.trim_offsets)?],
-            Input::Pair(first, second) => vec![
-                self.encode_text(first, 0, options.trim_offsets)?,
-                self.encode_text(second, 1, options.trim_offsets)?,
-            ],
-        };
-        assemble(texts, &self.template, options)
-    }
-
-    /// The tokens of one text, before anything is added or cut off.
-    pub(crate) fn encode_text(
-        &self,
-        text: &str,
-        sequence: u8,
-        trim: bool,
-    ) -> Result<Encoding, TokenizerError> {
-        check_length(text)?;
-        let mut splits = self.added.extract(text, self.normalizer.as_ref())?;
-        if let Some(pre_tokenizer) = &self.pre_tokenizer {
-            pre_tokenizer.apply(&mut splits);
-        }
-        let mut encoding = Encoding::with_capacity(splits.parts().len());
-        self.model.tokenize(&splits, sequence, &mut encoding)?;
-        encoding.finish_text(text, trim);
-        Ok(encoding)
+        self.encode_all(inputs, options)
     }
 
     /// Whether this is an added token, known to the model or not.
     pub(crate) fn is_added(&self, content: &str) -> bool {
         self.added.tokens().id(content).is_some()
-    }
-
-    /// Where special tokens go.
-    pub(crate) fn template(&self) -> &Template {
-        &self.template
-    }
-
-    /// The token to pad with: the one that DeBERTa or other SentencePiece models use, if it is there.
-    fn pad_token(&self) -> Result<PadToken, TokenizerError> {
-        let known = |content: &str| {
-            self.token_to_id(content).map(|id| PadToken {
-                id,
-                content: content.to_owned(),
-            })
-        };
-        known("[PAD]")
-            .or_else(|| known("<pad>"))
-            .ok_or_else(|| TokenizerError::InvalidOptions {
-                option: "padding",
-                problem: "the vocabulary has neither `[PAD]` nor `<pad>`".to_owned(),
-            })
     }
 
     /// Text for token ids. Without `skip_special_tokens` special tokens appear as they are written.
@@ -300,6 +270,48 @@ impl HfTokenizer {
     /// [`encode`](Self::encode).
     pub fn padding(&self) -> Option<&Padding> {
         self.padding.as_ref()
+    }
+}
+
+impl Encoder for HfTokenizer {
+    fn encode_text(
+        &self,
+        text: &str,
+        sequence: u8,
+        trim: bool,
+    ) -> Result<Encoding, TokenizerError> {
+        check_length(text)?;
+        let mut splits = self.added.extract(text, self.normalizer.as_ref())?;
+        if let Some(pre_tokenizer) = &self.pre_tokenizer {
+            pre_tokenizer.apply(&mut splits);
+        }
+        let mut encoding = Encoding::with_capacity(splits.parts().len());
+        self.model.tokenize(&splits, sequence, &mut encoding)?;
+        if let Some(trims) = self.trims.filter(|_| !trim) {
+            byte_level::trim_offsets(&mut encoding, text, trims.add_prefix_space);
+        }
+        encoding.finish_text(text, trim);
+        Ok(encoding)
+    }
+
+    fn template(&self) -> &Template {
+        &self.template
+    }
+
+    /// The token to pad with: the one that DeBERTa or other SentencePiece models use, if it is there.
+    fn pad_token(&self) -> Result<PadToken, TokenizerError> {
+        let known = |content: &str| {
+            self.token_to_id(content).map(|id| PadToken {
+                id,
+                content: content.to_owned(),
+            })
+        };
+        known("[PAD]")
+            .or_else(|| known("<pad>"))
+            .ok_or_else(|| TokenizerError::InvalidOptions {
+                option: "padding",
+                problem: "the vocabulary has neither `[PAD]` nor `<pad>`".to_owned(),
+            })
     }
 }
 

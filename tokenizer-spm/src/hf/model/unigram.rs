@@ -3,9 +3,10 @@
 
 use std::collections::HashMap;
 
-use super::encoding::Encoding;
-use super::splits::Splits;
+use super::{invalid, push_added};
 use crate::TokenizerError;
+use crate::hf::encoding::Encoding;
+use crate::hf::splits::Splits;
 use crate::unigram::{Candidate, Lattice, Span, UNKNOWN_PENALTY, Unigram};
 
 /// Longer pieces than SentencePiece allows would let the search for them take more than linear time.
@@ -16,7 +17,7 @@ const NO_UNKNOWN: u32 = u32::MAX;
 
 /// A vocabulary and how text is cut by it.
 #[derive(Debug, Clone)]
-pub(crate) struct Model {
+pub(crate) struct UnigramModel {
     unigram: Unigram<f64>,
     pieces: Vec<String>,
     ids: HashMap<String, u32>,
@@ -25,15 +26,7 @@ pub(crate) struct Model {
     bytes: Option<Box<[Option<u32>; 256]>>,
 }
 
-fn invalid(what: &str, expected: &'static str, found: String) -> TokenizerError {
-    TokenizerError::InvalidModel {
-        what: what.to_owned(),
-        expected,
-        found,
-    }
-}
-
-impl Model {
+impl UnigramModel {
     pub(crate) fn new(
         vocabulary: Vec<(String, f64)>,
         unknown: Option<usize>,
@@ -133,15 +126,7 @@ impl Model {
         let mut lattice = Lattice::default();
         let mut spans = Vec::new();
         for (part, word) in splits.parts().iter().zip(0..) {
-            if let Some(id) = part.token {
-                let token = splits.text(part.range.clone());
-                out.push_token(
-                    id,
-                    token,
-                    splits.original(part.range.clone()),
-                    word,
-                    sequence,
-                );
+            if push_added(splits, part, word, sequence, out) {
                 continue;
             }
             let text = splits.text(part.range.clone());
@@ -201,7 +186,7 @@ mod tests {
     use super::*;
     use crate::hf::normalized::Normalized;
 
-    fn encode(model: &Model, text: &str) -> Result<Vec<(u32, String)>, TokenizerError> {
+    fn encode(model: &UnigramModel, text: &str) -> Result<Vec<(u32, String)>, TokenizerError> {
         let mut splits = Splits::default();
         splits.push(&Normalized::new(text, 0), 0..text.len(), None);
         let mut out = Encoding::default();
@@ -218,7 +203,8 @@ mod tests {
 
     #[test]
     fn unknown_characters_are_joined() {
-        let model = Model::new(vocabulary(&[("?", 0.0), ("a", -1.0)]), Some(0), false).unwrap();
+        let model =
+            UnigramModel::new(vocabulary(&[("?", 0.0), ("a", -1.0)]), Some(0), false).unwrap();
         assert_eq!(
             encode(&model, "éüaé").unwrap(),
             [
@@ -232,19 +218,19 @@ mod tests {
     #[test]
     fn unknown_text_is_spelt_where_all_bytes_are_there() {
         let pieces = [("?", 0.0), ("<0xC3>", 0.0), ("<0xA9>", 0.0)];
-        let model = Model::new(vocabulary(&pieces), Some(0), true).unwrap();
+        let model = UnigramModel::new(vocabulary(&pieces), Some(0), true).unwrap();
         assert_eq!(
             encode(&model, "é").unwrap(),
             [(1, "<0xC3>".to_owned()), (2, "<0xA9>".to_owned())]
         );
         assert_eq!(encode(&model, "éü").unwrap(), [(0, "éü".to_owned())]);
-        let without = Model::new(vocabulary(&pieces), Some(0), false).unwrap();
+        let without = UnigramModel::new(vocabulary(&pieces), Some(0), false).unwrap();
         assert_eq!(encode(&without, "é").unwrap(), [(0, "é".to_owned())]);
     }
 
     #[test]
     fn unknown_text_without_a_piece_for_it_is_an_error() {
-        let model = Model::new(vocabulary(&[("a", -1.0)]), None, false).unwrap();
+        let model = UnigramModel::new(vocabulary(&[("a", -1.0)]), None, false).unwrap();
         assert_eq!(encode(&model, "aa").unwrap().len(), 2);
         assert!(
             encode(&model, "ab")
@@ -266,7 +252,7 @@ mod tests {
             (vec![(long.as_str(), 0.0)], Some(0)),
         ] {
             assert!(
-                Model::new(vocabulary(&pieces), unknown, false).is_err(),
+                UnigramModel::new(vocabulary(&pieces), unknown, false).is_err(),
                 "{pieces:?}"
             );
         }

@@ -1,12 +1,17 @@
 //! Reading a `tokenizer.json`: every component that the file lists becomes one of ours, or an error
 //! that names it.
 
+mod model;
+
+pub(crate) use model::{ModelEntry, NumberedVocabulary, merge_of_line};
+
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::added_tokens::AddedToken;
 use super::base64;
+use super::byte_level::ByteLevel;
 use super::decoders::Decoder;
 use super::normal_forms::NormalForm;
 use super::normalizers::Normalizer;
@@ -42,56 +47,28 @@ pub(crate) struct AddedTokenEntry {
     pub(crate) token: AddedToken,
 }
 
-/// The model, so far as a Unigram model goes.
-#[derive(Debug, Deserialize)]
-pub(crate) struct ModelEntry {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    pub(crate) unk_id: Option<usize>,
-    pub(crate) vocab: Vocabulary,
-    #[serde(default)]
-    pub(crate) byte_fallback: bool,
-}
-
-/// A vocabulary with scores, or that of another kind of model.
-#[derive(Debug)]
-pub(crate) enum Vocabulary {
-    Scored(Vec<(String, f64)>),
-    Other,
-}
-
-impl<'de> Deserialize<'de> for Vocabulary {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-        impl<'de> Visitor<'de> for Either {
-            type Value = Vocabulary;
-            fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                out.write_str("a list of pieces with their scores")
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vocabulary, A::Error> {
-                let mut pieces = Vec::new();
-                while let Some(piece) = list.next_element()? {
-                    pieces.push(piece);
-                }
-                Ok(Vocabulary::Scored(pieces))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vocabulary, A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Vocabulary::Other)
-            }
-        }
-        deserializer.deserialize_any(Either)
-    }
-}
-
 /// What the components become.
 pub(crate) struct Components {
     pub(crate) normalizer: Option<Normalizer>,
     pub(crate) pre_tokenizer: Option<PreTokenizer>,
-    pub(crate) template: Option<Template>,
+    pub(crate) post_processor: PostProcessor,
     pub(crate) decoder: Option<Decoder>,
     pub(crate) truncation: Option<Truncation>,
     pub(crate) padding: Option<Padding>,
+}
+
+/// What is done to the tokens of texts in the end.
+#[derive(Default)]
+pub(crate) struct PostProcessor {
+    pub(crate) template: Option<Template>,
+    /// Offsets are trimmed as byte-level tokenizers do, which depends on `add_prefix_space`.
+    pub(crate) trims: Option<TrimsOffsets>,
+}
+
+/// The post-processor `ByteLevel` with `trim_offsets`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TrimsOffsets {
+    pub(crate) add_prefix_space: bool,
 }
 
 impl TokenizerFile {
@@ -101,22 +78,22 @@ impl TokenizerFile {
         if let Some(version) = self.version.as_deref().filter(|&version| version != "1.0") {
             return Err(reader.unsupported("version", version));
         }
-        match self.model.kind.as_deref() {
-            Some("Unigram") => {}
-            // Files of old versions do not name the type; then the vocabulary tells.
-            None if matches!(self.model.vocab, Vocabulary::Scored(_)) => {}
-            kind => return Err(reader.unsupported("model.type", kind.unwrap_or("none"))),
-        }
         Ok(Components {
             normalizer: optional(&self.normalizer, |value| {
                 reader.normalizer("normalizer", value)
             })?,
             pre_tokenizer: optional(&self.pre_tokenizer, |value| {
-                reader.pre_tokenizer("pre_tokenizer", value)
+                let pre_tokenizer = reader.pre_tokenizer("pre_tokenizer", value)?;
+                // Each doubles the text, more or less.
+                if pre_tokenizer.count_byte_levels() > 1 {
+                    return Err(reader.unsupported("pre_tokenizer", "ByteLevel twice"));
+                }
+                Ok(pre_tokenizer)
             })?,
-            template: optional(&self.post_processor, |value| {
+            post_processor: optional(&self.post_processor, |value| {
                 reader.post_processor("post_processor", value)
-            })?,
+            })?
+            .unwrap_or_default(),
             decoder: optional(&self.decoder, |value| reader.decoder("decoder", value))?,
             truncation: optional(&self.truncation, |value| reader.truncation(value))?,
             padding: optional(&self.padding, |value| reader.padding(value))?,
@@ -160,6 +137,13 @@ struct MetaspaceEntry {
     add_prefix_space: Option<bool>,
     prepend_scheme: Option<PrependScheme>,
     split: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct ByteLevelEntry {
+    add_prefix_space: bool,
+    trim_offsets: bool,
+    use_regex: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -366,12 +350,43 @@ impl Reader<'_> {
                 None => SplitBehavior::Isolated,
             }),
             "WhitespaceSplit" => PreTokenizer::WhitespaceSplit,
+            "ByteLevel" => {
+                let entry: ByteLevelEntry = self.read(at, value)?;
+                PreTokenizer::ByteLevel(ByteLevel {
+                    add_prefix_space: entry.add_prefix_space,
+                    use_regex: entry.use_regex.unwrap_or(true),
+                })
+            }
             other => return Err(self.unsupported(at, other)),
         })
     }
 
-    fn post_processor(&self, at: &str, value: &Value) -> Result<Template, TokenizerError> {
+    fn post_processor(&self, at: &str, value: &Value) -> Result<PostProcessor, TokenizerError> {
         match self.kind(at, value)? {
+            "Sequence" => {
+                let members = self.members(at, value, "processors", |at, value| {
+                    self.post_processor(at, value)
+                })?;
+                let mut all = PostProcessor::default();
+                for PostProcessor { template, trims } in members {
+                    if all.template.is_some() && template.is_some() {
+                        return Err(self.unsupported(at, "two templates after one another"));
+                    }
+                    all.template = all.template.or(template);
+                    all.trims = all.trims.or(trims);
+                }
+                Ok(all)
+            }
+            "ByteLevel" => {
+                let entry: ByteLevelEntry = self.read(at, value)?;
+                let add_prefix_space = entry.add_prefix_space;
+                Ok(PostProcessor {
+                    template: None,
+                    trims: entry
+                        .trim_offsets
+                        .then_some(TrimsOffsets { add_prefix_space }),
+                })
+            }
             "TemplateProcessing" => {
                 let entry: TemplateEntry = self.read(at, value)?;
                 let pieces = |pieces: &[PieceEntry], is_pair| -> Result<Vec<Piece>, _> {
@@ -382,7 +397,10 @@ impl Reader<'_> {
                 };
                 let single = pieces(&entry.single, false)?;
                 let pair = pieces(&entry.pair, true)?;
-                Ok(Template { single, pair })
+                Ok(PostProcessor {
+                    template: Some(Template { single, pair }),
+                    trims: None,
+                })
             }
             other => Err(self.unsupported(at, other)),
         }
@@ -459,6 +477,7 @@ impl Reader<'_> {
                 }
             }
             "ByteFallback" => Decoder::ByteFallback,
+            "ByteLevel" => Decoder::ByteLevel,
             other => return Err(self.unsupported(at, other)),
         })
     }
