@@ -20,6 +20,9 @@ def language_cases():
     yield Case("enhanced_v2_conv", "Enhanced Mask Decoder of three layers with conv, f16",
                {**TINY, "num_hidden_layers": 3, "conv_kernel_size": 3, "conv_act": "gelu", "legacy": False},
                head="masked", enhanced=True, dtype="f16", rows=(right(40), right(23)))
+    yield Case("enhanced_v2_holes", "Enhanced Mask Decoder under holes, left padding and token types",
+               {**TINY, "num_hidden_layers": 2, "type_vocab_size": 2, "legacy": False}, head="masked", enhanced=True,
+               types=True, rows=(holes(21, 4, 5, 13), left(9), MASKED, right(16)))
     yield Case("enhanced_v2_absolute", "Microsoft's masked LM with absolute positions in the input: no second decoder",
                {**TINY, "num_hidden_layers": 2, "position_biased_input": True, "legacy": False}, head="masked",
                rows=SMALL, config_json={"architectures": ["MaskedLanguageModel"]}, reload=False)

@@ -14,7 +14,7 @@ def v1(name, covers, config=None, **options):
 
 def v1_cases():
     """All of them."""
-    for part in (terms, positions, embeddings, talking_heads, masks, shapes, storage, heads):
+    for part in (terms, positions, embeddings, talking_heads, masks, shapes, storage, heads, unified):
         yield from part()
 
 
@@ -129,3 +129,16 @@ def heads():
              head="token", rows=(left(12), holes(17, 0, 8, 9), MASKED, right(5)))
     yield v1("question", "question answering with token types", {"type_vocab_size": 2}, head="question", types=True,
              rows=(right(33), right(17)))
+
+
+def unified():
+    """As Microsoft's code saves the first DeBERTa: the names of v2, and with them its key biases."""
+    v1_in_v2 = {"position_buckets": -1, "share_att_key": False, "norm_rel_ebd": "none"}
+    keys = {"model_type": "deberta", "pos_att_type": "p2c|c2p", "position_buckets": None, "share_att_key": None,
+            "norm_rel_ebd": None, "conv_kernel_size": None}
+    yield Case("v1_unified", "Microsoft's names of v1", v1_in_v2, config_json=keys, reload=False)
+    yield Case("v1_unified_sequence", "a head beside Microsoft's names of v1, absolute positions and token types, f16",
+               {**TINY, **v1_in_v2, "position_biased_input": True, "type_vocab_size": 2}, head="sequence", types=True,
+               dtype="f16", config_json=keys, reload=False, rows=(right(60), holes(30, 4)))
+    yield Case("v1_unified_no_terms", "Microsoft's names of v1 without position terms", {**TINY, **v1_in_v2,
+               "pos_att_type": []}, config_json={**keys, "pos_att_type": []}, reload=False, rows=SMALL)
