@@ -147,6 +147,15 @@ pub enum Error {
         /// What the writer said.
         source: std::io::Error,
     },
+    /// The directory to write is there already.
+    #[error("{path}: expected a new or empty directory to write, found something there", path = path.display())]
+    TargetExists {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The caller ended the operation.
+    #[error("cancelled")]
+    Cancelled,
     /// A token id is outside the embedding table.
     #[error("token id {id} at packed position {position} is outside the table of {rows} rows")]
     IdOutOfRange {

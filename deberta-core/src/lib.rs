@@ -63,7 +63,9 @@ mod backend;
 pub mod batch;
 pub mod checkpoint;
 pub mod config;
+pub mod convert;
 mod error;
+pub mod inspect;
 mod model;
 pub mod tasks;
 

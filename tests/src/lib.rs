@@ -4,6 +4,8 @@ pub mod oracle;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
 
 /// The root of the workspace.
 pub fn workspace_root() -> PathBuf {
@@ -47,4 +49,36 @@ pub fn fixture(relative: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fixtures")
         .join(relative)
+}
+
+/// A built example of any package. `cargo test --workspace` has built them already, in the same profile; a test of
+/// this package alone has not.
+///
+/// # Panics
+/// Where the examples do not build.
+pub fn example(name: &str) -> PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let built = Command::new(env!("CARGO"))
+            .args([
+                "build",
+                "--workspace",
+                "--examples",
+                "--profile",
+                "test",
+                "--locked",
+                "--quiet",
+            ])
+            .current_dir(workspace_root())
+            .status()
+            .expect("cargo runs");
+        assert!(built.success(), "the examples do not build");
+        // target/debug/deps/examples-0123 lies beside target/debug/examples.
+        let test = std::env::current_exe().expect("this test's path");
+        test.parent()
+            .and_then(Path::parent)
+            .expect("the profile's folder")
+            .join("examples")
+    });
+    folder.join(name)
 }

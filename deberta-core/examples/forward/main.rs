@@ -141,15 +141,6 @@ fn run(options: &Options) -> Result<(), Failure> {
         )
         .into());
     }
-    if model.head() == HeadKind::MaskedLm
-        && !model.has_enhanced_mask_decoder()
-        && !model.config().position_biased_input
-    {
-        eprintln!(
-            "note: the model sees no absolute positions: its checkpoint has none for a mask decoder, and its input \
-             has none; it was probably trained with them"
-        );
-    }
     let mut observe = Observe::default();
     if options.hidden_states {
         observe = observe.hidden_states();

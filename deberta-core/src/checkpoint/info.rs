@@ -7,7 +7,7 @@ use std::path::Path;
 use super::convert;
 use super::dtype::Dtype;
 use super::file::WeightsFile;
-use super::names::Scope;
+use super::names::{self, Scope};
 use super::tensor::Tensor;
 use crate::Error;
 
@@ -73,6 +73,11 @@ impl<'a> TensorInfo<'a> {
     /// as `LayerNorm.weight` beside `LayerNorm.gamma`.
     pub fn is_shadowed(&self) -> bool {
         self.is_shadowed
+    }
+
+    /// Whether it is a buffer of positions, 0, 1, 2, ..., that old versions of `transformers` saved and nobody reads.
+    pub fn is_position_buffer(&self) -> bool {
+        names::is_position_ids(self.name)
     }
 
     /// Type of the elements.

@@ -170,6 +170,25 @@ impl Layout {
     }
 }
 
+impl Layout {
+    /// Whether the head begins with the enhanced mask decoder.
+    pub(crate) fn has_mask_decoder(&self) -> bool {
+        let HeadLayout::MaskedLm { positions, .. } = &self.head else {
+            return false;
+        };
+        positions.is_some()
+    }
+
+    /// Values of the projected position tables of all layers.
+    pub(crate) fn position_values(&self, config: &Config) -> usize {
+        let Some(relative) = self.attention.relative else {
+            return 0;
+        };
+        let tables = usize::from(self.attention.c2p) + usize::from(self.attention.p2c);
+        tables * 2 * relative.span() * config.hidden_size * config.num_hidden_layers
+    }
+}
+
 fn embeddings(list: &mut Collector, config: &Config) -> EmbeddingsLayout {
     let width = config.embedding_size;
     EmbeddingsLayout {

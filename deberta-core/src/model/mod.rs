@@ -28,7 +28,7 @@ use crate::checkpoint::Checkpoint;
 use crate::{Batch, Config, Error};
 use encoder::Encoder;
 use head::Head;
-use layout::Layout;
+pub(crate) use layout::Layout;
 use load::Loader;
 use ndarray::Array2;
 use observe::Watch;
@@ -188,7 +188,7 @@ impl Model {
 
     /// Whether the masked-language-model head stands behind the enhanced mask decoder, as Microsoft trained it.
     ///
-    /// Where it does not, because the checkpoint lost the table of absolute positions (that is what `transformers`
+    /// Where a checkpoint with Microsoft's head has lost the table of absolute positions (that is what `transformers`
     /// saves), and the model adds no positions to its input either, the words it gives for masks make no sense.
     pub fn has_enhanced_mask_decoder(&self) -> bool {
         self.head.has_mask_decoder()

@@ -1,0 +1,345 @@
+//! From any checkpoint to a clean directory: `config.json`, one `model.safetensors`, the tokenizer's files.
+//!
+//! ```no_run
+//! use deberta_core::convert::{ConvertOptions, convert};
+//!
+//! let done = convert("deberta-base", "deberta-base-clean", &ConvertOptions::default(), |_| true)?;
+//! println!("{} tensors, {} bytes", done.tensors, done.bytes);
+//! # Ok::<(), deberta_core::Error>(())
+//! ```
+//!
+//! The target directory appears whole or not at all: everything is written into a temporary directory beside it,
+//! forced to the disk, and renamed. Tensors are streamed; none is in memory as a whole.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use crate::checkpoint::{Checkpoint, Dtype, Scope, TensorInfo};
+use crate::{Config, Error};
+
+/// How to convert.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConvertOptions {
+    /// The type of floating-point tensors in the new file; `None`: as they are, f64 as f32.
+    pub dtype: Option<WeightType>,
+}
+
+impl ConvertOptions {
+    /// Writes floating-point tensors as this type.
+    pub fn dtype(self, dtype: WeightType) -> Self {
+        Self { dtype: Some(dtype) }
+    }
+}
+
+/// The types that weights are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WeightType {
+    /// IEEE 754 single precision.
+    F32,
+    /// IEEE 754 half precision. A weight beyond 65504 is an error.
+    F16,
+    /// The upper half of single precision.
+    Bf16,
+}
+
+impl WeightType {
+    fn dtype(self) -> Dtype {
+        match self {
+            Self::F32 => Dtype::F32,
+            Self::F16 => Dtype::F16,
+            Self::Bf16 => Dtype::BF16,
+        }
+    }
+
+    /// The name in `torch_dtype`.
+    fn torch_name(self) -> &'static str {
+        match self {
+            Self::F32 => "float32",
+            Self::F16 => "float16",
+            Self::Bf16 => "bfloat16",
+        }
+    }
+}
+
+/// How far a conversion is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress<'a> {
+    /// The tensor that comes next.
+    pub tensor: &'a str,
+    /// Bytes of tensors written.
+    pub written: u64,
+    /// Bytes of tensors in all.
+    pub total: u64,
+}
+
+/// What a conversion wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Converted {
+    /// Tensors in the new file.
+    pub tensors: usize,
+    /// Bytes of the new file.
+    pub bytes: u64,
+    /// Tensors of the old files that are not in the new one, because others hold the same: position buffers, the
+    /// output layer of a head whose words are tied, older names of tensors that are there under the newer one.
+    pub left_out: Vec<String>,
+    /// Names of the other files written.
+    pub files: Vec<String>,
+}
+
+/// The files of tokenizers, and what belongs to a model besides.
+const COMPANIONS: [&str; 11] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "spm.model",
+    "vocab.json",
+    "merges.txt",
+    "generation_config.json",
+    "gliner_config.json",
+    "LICENSE",
+    "README.md",
+];
+
+/// How every encoder tensor's name begins in the new file.
+const PREFIX: &str = "deberta.";
+
+/// Writes the model in `source` to the new directory `target`.
+///
+/// Encoder tensors are called `deberta.…`, heads' tensors as the reference calls them, LayerNorm parameters `weight`
+/// and `bias`; `vocab_size` becomes the number of rows of the word table, so that `transformers` loads the directory
+/// too. `progress` is called before every tensor and may end the conversion by returning false.
+///
+/// # Errors
+/// [`Error::TargetExists`] where `target` is a file or a directory with something in it, [`Error::Cancelled`] where
+/// `progress` said so; else as [`Checkpoint::open`], [`Config::from_file`], and [`TensorInfo::copy_to`]. After an
+/// error there is no target, and nothing is left beside it.
+pub fn convert(
+    source: impl AsRef<Path>,
+    target: impl AsRef<Path>,
+    options: &ConvertOptions,
+    progress: impl FnMut(Progress<'_>) -> bool,
+) -> Result<Converted, Error> {
+    let (source, target) = (source.as_ref(), target.as_ref());
+    refuse_occupied(target)?;
+    let config = Config::from_file(source.join("config.json"))?;
+    let checkpoint = Checkpoint::open(source)?;
+    let (tensors, left_out) = choose(&checkpoint, &config, options);
+
+    let (parent, name) = split(target)?;
+    fs::create_dir_all(&parent).map_err(Error::io(&parent))?;
+    let staging = staging(&parent, &name).map_err(Error::io(&parent))?;
+    let weights = staging.path().join("model.safetensors");
+    let bytes = write_weights(&weights, &tensors, progress)?;
+    let mut files = vec!["config.json".to_owned()];
+    write_config(source, staging.path(), &checkpoint, options)?;
+    for file in COMPANIONS {
+        let (from, to) = (source.join(file), staging.path().join(file));
+        if from.is_file() {
+            fs::copy(&from, &to).map_err(Error::io(&from))?;
+            sync(&to)?;
+            files.push(file.to_owned());
+        }
+    }
+    sync(staging.path())?;
+    refuse_occupied(target)?;
+    fs::rename(staging.path(), target).map_err(Error::io(target))?;
+    // It is no temporary directory any more.
+    let _ = staging.keep();
+    sync(&parent)?;
+    Ok(Converted {
+        tensors: tensors.len(),
+        bytes,
+        left_out,
+        files,
+    })
+}
+
+/// A target must not be there, or be an empty directory.
+fn refuse_occupied(target: &Path) -> Result<(), Error> {
+    let Ok(metadata) = target.symlink_metadata() else {
+        return Ok(());
+    };
+    let empty = metadata.is_dir()
+        && fs::read_dir(target)
+            .map_err(Error::io(target))?
+            .next()
+            .is_none();
+    if empty {
+        return Ok(());
+    }
+    Err(Error::TargetExists {
+        path: target.to_owned(),
+    })
+}
+
+/// The directory that the target is in, and its own name.
+fn split(target: &Path) -> Result<(PathBuf, String), Error> {
+    let absolute = std::path::absolute(target).map_err(Error::io(target))?;
+    match (absolute.parent(), absolute.file_name()) {
+        (Some(parent), Some(name)) => Ok((parent.to_owned(), name.to_string_lossy().into_owned())),
+        _ => Err(Error::TargetExists {
+            path: target.to_owned(),
+        }),
+    }
+}
+
+/// A directory beside the target, gone when it is dropped, with the permissions of an ordinary one.
+fn staging(parent: &Path, name: &str) -> std::io::Result<tempfile::TempDir> {
+    let prefix = format!(".{name}.partial-");
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix);
+    #[cfg(unix)]
+    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    #[cfg(unix)]
+    builder.permissions(permissions);
+    builder.tempdir_in(parent)
+}
+
+/// A tensor to write: its new name, its new type, and where it comes from.
+struct Chosen<'a> {
+    name: String,
+    dtype: Dtype,
+    tensor: TensorInfo<'a>,
+}
+
+impl Chosen<'_> {
+    fn bytes(&self) -> u64 {
+        (self.tensor.elements() as u64 * self.dtype.bits() as u64).div_ceil(8)
+    }
+}
+
+/// The tensors to write, and the names of those to leave out.
+fn choose<'a>(
+    checkpoint: &'a Checkpoint,
+    config: &Config,
+    options: &ConvertOptions,
+) -> (Vec<Chosen<'a>>, Vec<String>) {
+    let tied = checkpoint.tied();
+    // The output layer of the older masked-language-model head, where it is the word table under another name.
+    let repeats = |tensor: &TensorInfo<'_>| {
+        let twin = match tensor.canonical_name() {
+            "cls.predictions.decoder.weight" => "embeddings.word_embeddings.weight",
+            "cls.predictions.decoder.bias" => "cls.predictions.bias",
+            _ => return false,
+        };
+        let mut groups = tied.iter().filter(|group| group.contains(&tensor.name()));
+        config.tie_word_embeddings && groups.any(|group| group.iter().any(|n| n.ends_with(twin)))
+    };
+    let (mut chosen, mut left_out) = (Vec::new(), Vec::new());
+    for tensor in checkpoint.tensors() {
+        if tensor.is_shadowed() || tensor.is_position_buffer() || repeats(&tensor) {
+            left_out.push(tensor.name().to_owned());
+            continue;
+        }
+        let name = match tensor.scope() {
+            Scope::Encoder => format!("{PREFIX}{}", tensor.canonical_name()),
+            Scope::Head => tensor.canonical_name().to_owned(),
+        };
+        let dtype = match (options.dtype, tensor.dtype()) {
+            (Some(wanted), found) if found.is_float() => wanted.dtype(),
+            (None, Dtype::F64) => Dtype::F32,
+            (_, found) => found,
+        };
+        chosen.push(Chosen {
+            name,
+            dtype,
+            tensor,
+        });
+    }
+    // Wide elements first keeps all of them aligned.
+    chosen.sort_by(|a, b| (b.dtype.bits(), &a.name).cmp(&(a.dtype.bits(), &b.name)));
+    (chosen, left_out)
+}
+
+/// Streams the tensors into a safetensors file; returns its size.
+fn write_weights(
+    path: &Path,
+    tensors: &[Chosen<'_>],
+    mut progress: impl FnMut(Progress<'_>) -> bool,
+) -> Result<u64, Error> {
+    let mut header = Map::new();
+    // transformers asks for this mark.
+    header.insert("__metadata__".to_owned(), json!({"format": "pt"}));
+    let mut total = 0;
+    for chosen in tensors {
+        let end = total + chosen.bytes();
+        header.insert(
+            chosen.name.clone(),
+            json!({
+                "dtype": chosen.dtype.name(),
+                "shape": chosen.tensor.shape(),
+                "data_offsets": [total, end],
+            }),
+        );
+        total = end;
+    }
+    let mut header = Value::Object(header).to_string();
+    // Data begins at a multiple of eight.
+    header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
+
+    let mut file = BufWriter::with_capacity(1 << 20, File::create(path).map_err(Error::io(path))?);
+    let mut begin = (header.len() as u64).to_le_bytes().to_vec();
+    begin.extend_from_slice(header.as_bytes());
+    file.write_all(&begin).map_err(Error::io(path))?;
+    let mut written = 0;
+    for chosen in tensors {
+        let tensor = chosen.name.as_str();
+        if !progress(Progress {
+            tensor,
+            written,
+            total,
+        }) {
+            return Err(Error::Cancelled);
+        }
+        chosen.tensor.copy_to(&mut file, chosen.dtype)?;
+        written += chosen.bytes();
+    }
+    let file = file
+        .into_inner()
+        .map_err(|e| Error::io(path)(e.into_error()))?;
+    file.sync_all().map_err(Error::io(path))?;
+    Ok(begin.len() as u64 + total)
+}
+
+/// Writes the configuration with what the conversion has changed.
+fn write_config(
+    source: &Path,
+    target: &Path,
+    checkpoint: &Checkpoint,
+    options: &ConvertOptions,
+) -> Result<(), Error> {
+    let path = source.join("config.json");
+    let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let mut config: Map<String, Value> =
+        serde_json::from_str(text).map_err(|source| Error::Json { file: path, source })?;
+    let words = checkpoint.shape(Scope::Encoder, "embeddings.word_embeddings.weight");
+    if let Some(&rows) = words.and_then(<[usize]>::first) {
+        config.insert("vocab_size".to_owned(), rows.into());
+    }
+    if let Some(dtype) = options.dtype {
+        config.remove("dtype");
+        config.insert("torch_dtype".to_owned(), dtype.torch_name().into());
+    }
+    let path = target.join("config.json");
+    fs::write(&path, format!("{:#}\n", Value::Object(config))).map_err(Error::io(&path))?;
+    sync(&path)
+}
+
+/// Forces a file or a directory to the disk.
+fn sync(path: &Path) -> Result<(), Error> {
+    // Elsewhere a directory cannot be opened, and a rename needs no help.
+    if cfg!(unix) || path.is_file() {
+        let file = File::open(path).map_err(Error::io(path))?;
+        file.sync_all().map_err(Error::io(path))?;
+    }
+    Ok(())
+}
