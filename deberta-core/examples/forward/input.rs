@@ -29,16 +29,17 @@ impl Input {
         let bytes = fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
         let file =
             SafeTensors::deserialize(&bytes).map_err(|e| format!("{}: {e}", path.display()))?;
-        let (ids, shape) = integers(&file, "input_ids", path)?
+        let Rows { rows: ids, shape } = integers(&file, "input_ids", path)?
             .ok_or_else(|| format!("{}: no tensor input_ids", path.display()))?;
         let like_ids = |name| -> Result<Option<Array2<i64>>, Failure> {
-            let Some((array, found)) = integers(&file, name, path)? else {
+            let Some(found) = integers(&file, name, path)? else {
                 return Ok(None);
             };
-            if found != shape {
+            if found.shape != shape {
+                let found = found.shape;
                 return Err(format!("{name}: expected shape {shape:?}, found {found:?}").into());
             }
-            Ok(Some(array))
+            Ok(Some(found.rows))
         };
         Ok(Self {
             mask: like_ids(MASK)?,
@@ -60,12 +61,14 @@ impl Input {
     }
 }
 
-/// A tensor `[B, L]` or `[B, C, L]` of the input as rows, and its shape, if it is there.
-fn integers(
-    file: &SafeTensors<'_>,
-    name: &str,
-    path: &Path,
-) -> Result<Option<(Array2<i64>, Vec<usize>)>, Failure> {
+/// A tensor `[B, L]` or `[B, C, L]` as rows of L, and its shape.
+struct Rows {
+    rows: Array2<i64>,
+    shape: Vec<usize>,
+}
+
+/// A tensor of the input, if it is there.
+fn integers(file: &SafeTensors<'_>, name: &str, path: &Path) -> Result<Option<Rows>, Failure> {
     let Ok(tensor) = file.tensor(name) else {
         return Ok(None);
     };
@@ -87,8 +90,10 @@ fn integers(
         }
         other => return Err(refuse(&format!("I64 or I32, found {other:?}")).into()),
     };
-    let array = Array2::from_shape_vec((rows, columns), values)?;
-    Ok(Some((array, tensor.shape().to_vec())))
+    Ok(Some(Rows {
+        rows: Array2::from_shape_vec((rows, columns), values)?,
+        shape: tensor.shape().to_vec(),
+    }))
 }
 
 fn numbers<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> i64) -> Vec<i64> {

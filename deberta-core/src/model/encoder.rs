@@ -8,7 +8,6 @@ use super::observe::Watch;
 use crate::backend::{Backend, End};
 use crate::{Activation, Batch, Config, Error};
 use deberta_kernels::{Observation, RelativePositions};
-use ndarray::Array2;
 use rayon::prelude::*;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,7 +15,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(crate) struct Encoded<B: Backend> {
     pub(crate) last: B::Matrix,
     /// Of the layer before the last, or the embeddings where there is but one layer.
-    pub(crate) before_last: B::Matrix,
+    before_last: Option<B::Matrix>,
+}
+
+impl<B: Backend> Encoded<B> {
+    /// The hidden states that the last layer was given.
+    pub(crate) fn before_last(&self) -> &B::Matrix {
+        self.before_last.as_ref().unwrap_or(&self.last)
+    }
 }
 
 /// Ids to hidden states.
@@ -77,7 +83,7 @@ impl<B: Backend> Encoder<B> {
         watch.hidden(backend, &embeddings)?;
         let mut states = Encoded {
             last: embeddings,
-            before_last: backend.matrix(Array2::zeros((0, 0)))?,
+            before_last: None,
         };
         for (index, layer) in self.layers.iter().enumerate() {
             let input = LayerInput {
@@ -96,32 +102,33 @@ impl<B: Backend> Encoder<B> {
             watch.hidden(backend, &output)?;
             states = Encoded {
                 last: output,
-                before_last: states.last,
+                before_last: Some(states.last),
             };
         }
         Ok(states)
     }
 
-    /// The last layer alone, with queries of their own: a step of the enhanced mask decoder.
-    pub(crate) fn last_layer(
+    /// The last layer alone, some times over: keys and values from `hidden`, queries first those given and then the
+    /// layer's own output.
+    pub(crate) fn repeat_last_layer(
         &self,
         backend: &B,
         hidden: &B::Matrix,
-        queries: &B::Matrix,
+        mut queries: B::Matrix,
+        times: usize,
         batch: &Batch,
     ) -> Result<B::Matrix, Error> {
         let slots = self.slots(backend, batch);
-        let input = LayerInput {
-            hidden,
-            queries,
-            batch,
-            slots: slots.as_deref(),
-        };
-        match self.layers.last() {
-            Some(layer) => Ok(layer.forward(backend, &input, Observation::default())?.0),
-            // A configuration has at least one layer; without any the queries are the result.
-            None => backend.gather(queries, &(0..batch.tokens()).collect::<Vec<_>>()),
+        for layer in self.layers.last().into_iter().cycle().take(times) {
+            let input = LayerInput {
+                hidden,
+                queries: &queries,
+                batch,
+                slots: slots.as_deref(),
+            };
+            queries = layer.forward(backend, &input, Observation::default())?.0;
         }
+        Ok(queries)
     }
 
     /// The slots for the longest sequence of the batch, or for a longer one seen before.

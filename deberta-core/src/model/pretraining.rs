@@ -32,7 +32,7 @@ impl<B: Backend> MaskedLm<B> {
         let transformed = match &self.mask_decoder {
             None => backend.apply(&self.dense, &states.last, end)?,
             Some(decoder) => {
-                let decoded = decoder.forward(backend, encoder, &states.before_last, batch)?;
+                let decoded = decoder.forward(backend, encoder, states.before_last(), batch)?;
                 backend.apply(&self.dense, &decoded, end)?
             }
         };
@@ -74,11 +74,8 @@ impl<B: Backend> EnhancedMaskDecoder<B> {
     ) -> Result<B::Matrix, Error> {
         let positions = absolute_positions(batch);
         let places = backend.embed(&[self.positions.at_positions(&positions, batch)?])?;
-        let mut queries = backend.add(places, hidden)?;
-        for _ in 0..Self::STEPS {
-            queries = encoder.last_layer(backend, hidden, &queries, batch)?;
-        }
-        Ok(queries)
+        let queries = backend.add(places, hidden)?;
+        encoder.repeat_last_layer(backend, hidden, queries, Self::STEPS, batch)
     }
 }
 
