@@ -9,12 +9,14 @@
 //! # Ok::<(), deberta_core::Error>(())
 //! ```
 //!
-//! # Three levels
+//! # What to use
 //!
 //! | you want | use |
 //! |---|---|
 //! | answers about text | [`TextClassifier`], [`TokenClassifier`]: see [`tasks`] |
 //! | hidden states and logits of token ids | [`Model`] and [`Batch`] |
+//! | attention, score terms, vectors of texts | [`Model::observe`], [`Output::embeddings`] |
+//! | to know or convert a checkpoint | [`inspect`](mod@inspect), [`convert`](mod@convert), [`checkpoint`] |
 //! | the operations themselves | the crate `deberta-kernels` |
 //!
 //! ```no_run
@@ -38,8 +40,9 @@
 //!             content     content→position      position→content
 //! ```
 //!
-//! where PK and PQ are projections of one table of distances that all layers share. Distances beyond 128 share
-//! logarithmic buckets, so that a table of 512 rows serves texts of any length. (He et al., *DeBERTa:
+//! where PK and PQ are projections of one table of distances that all layers share. In v2 and v3, distances beyond 128
+//! share logarithmic buckets, so that a table of 512 rows serves texts of any length; in v1, distances beyond 512 share
+//! the last row. (He et al., *DeBERTa:
 //! Decoding-enhanced BERT with Disentangled Attention*, 2021, equation 4; *DeBERTaV3*, 2021.) Everything else is the
 //! usual layer: softmax, weighted sum of values, a feed-forward network, each with a residual and a LayerNorm.
 //!
