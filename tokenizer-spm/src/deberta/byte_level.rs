@@ -107,31 +107,36 @@ fn build(files: &Files<'_>, settings: &Settings) -> Result<HfTokenizer, Tokenize
 
 /// The tokens that the files beside the vocabulary name, with the ids that they give, and DeBERTa's own.
 fn added_tokens(settings: &Settings) -> Vec<(Option<u32>, AddedToken)> {
-    let SpecialTokens { mask, .. } = &settings.special;
     let given = settings.added.iter();
     let mut tokens: Vec<_> = given
-        .map(|(id, token)| (Some(*id), token.clone()))
+        .map(|(id, token)| {
+            let token = match settings.added_have_flags {
+                true => token.clone(),
+                false => with_default_flags(token, &settings.special),
+            };
+            (Some(*id), token)
+        })
         .collect();
     for (token, _) in settings.special.all() {
-        if tokens
-            .iter()
-            .any(|(_, known)| known.content == token.content)
-        {
-            continue;
+        let mut known = tokens.iter();
+        if !known.any(|(_, known)| known.content == token.content) {
+            tokens.push((None, with_default_flags(token, &settings.special)));
         }
-        let mut token = token.clone();
-        let is_mask = mask
-            .token
-            .as_ref()
-            .is_some_and(|mask| mask.content == token.content);
-        if is_mask && !mask.has_flags {
-            // The mask stands for a word, and a word has the space before it in its token.
-            token.lstrip = true;
-            token.normalized = true;
-        }
-        tokens.push((None, token));
     }
     tokens
+}
+
+/// The token as it is matched where no file says how: the mask stands for a word, and a word has the space
+/// before it in its token.
+fn with_default_flags(token: &AddedToken, special: &SpecialTokens) -> AddedToken {
+    let mask = &special.mask;
+    let is_mask = |mask: &AddedToken| mask.content == token.content;
+    let takes_space = !mask.has_flags && mask.token.as_ref().is_some_and(is_mask);
+    AddedToken {
+        lstrip: token.lstrip || takes_space,
+        normalized: token.normalized || takes_space,
+        ..token.clone()
+    }
 }
 
 /// A merge and the line that it stands in.

@@ -56,6 +56,8 @@ pub(super) struct Settings {
     pub(super) special: SpecialTokens,
     /// Tokens with their ids, in the order of these.
     pub(super) added: Vec<(u32, AddedToken)>,
+    /// Whether a file says how each of these is matched; `added_tokens.json` does not.
+    pub(super) added_have_flags: bool,
     pub(super) lower_case: bool,
     pub(super) split_by_punct: bool,
     pub(super) add_prefix_space: bool,
@@ -83,6 +85,7 @@ impl Settings {
                 additional: Vec::new(),
             },
             added: Vec::new(),
+            added_have_flags: false,
             lower_case: false,
             split_by_punct: false,
             add_prefix_space: false,
@@ -100,7 +103,8 @@ impl Settings {
             settings.configure(config)?;
         }
         // A list of all added tokens, with their flags, makes the two older files redundant.
-        if settings.added.is_empty() {
+        settings.added_have_flags = !settings.added.is_empty();
+        if !settings.added_have_flags {
             if let Some(map) = File::open(directory, "special_tokens_map.json")? {
                 settings.name_special_tokens(&map)?;
             }
