@@ -1,25 +1,32 @@
 """Writes tests/fixtures/pipelines: what `transformers`' pipelines answer, on tiny random models and on the shipped ones.
 
     python make_pipeline_fixtures.py            # everything; shipped models that do not exist are left out
+    python make_pipeline_fixtures.py NAME...    # these cases alone
     python make_pipeline_fixtures.py shipped    # only shipped_*.json, after the shipped models changed
 """
 
 import io
+import json
 import sys
 import warnings
 
 import sentencepiece
 import torch
-from fixture_files import FIXTURES, fresh_folder, generator, require_pinned_versions, write_rows
-from parity_cases import V3
+from fixture_files import FIXTURES, fresh_folder, generator, require_pinned_versions, write_json, write_rows
+from parity_case import V1, V3
 from pipeline_texts import NAMES, PAIRS, SENTIMENT, SMALL, corpus
 
 require_pinned_versions()
 
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors, trainers  # noqa: E402
 from transformers import (  # noqa: E402  (after the check, so that a wrong version is named first)
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     AutoTokenizer,
+    DebertaConfig,
+    DebertaForSequenceClassification,
+    DebertaForTokenClassification,
+    DebertaTokenizer,
     DebertaV2Config,
     DebertaV2ForSequenceClassification,
     DebertaV2ForTokenClassification,
@@ -63,7 +70,16 @@ CASES = {
     "token_bio": ("token", labels(prefixed("BI", ["PER", "ORG", "LOC", "WORK-ART"]))),
     "token_bioes": ("token", labels(prefixed("BIES", ["PER", "LOC"]))),
     "token_plain": ("token", labels(["PER", "LOC", "O", "DATE"])),
+    # DeBERTa v1, with a byte-level vocabulary.
+    "text_v1": ("text", labels(["negative", "neutral", "positive"])),
+    "text_v1_multi_label": ("text", {**labels(["joy", "anger", "fear", "hope"]), "type_vocab_size": 2,
+                                     "problem_type": "multi_label_classification"}),
+    "token_v1_bio": ("token", labels(prefixed("BI", ["PER", "ORG", "LOC"]))),
 }  # fmt: skip
+# What a v1 case has of its tokenizer: the files on the hub, or a tokenizer.json of this version or of version 4.
+V1_VOCABULARIES = {"text_v1": "version 5", "text_v1_multi_label": "version 4", "token_v1_bio": "hub"}
+# The mask takes the space before it, as in version 4; this version leaves that to the caller.
+V1_MASK = AddedToken("[MASK]", lstrip=True, special=True)
 
 
 def train_vocabulary():
@@ -85,13 +101,70 @@ def build_tokenizer(model_bytes):
     return DebertaV2Tokenizer(vocab=pieces, unk_id=3)
 
 
+def train_byte_level():
+    """vocab.json and merges.txt of the corpus, as text, numbered as DeBERTa v1's: [MASK] is last."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(vocab_size=600, show_progress=False,
+                                  initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()))  # fmt: skip
+    tokenizer.train_from_iterator(corpus(), trainer)
+    model = json.loads(tokenizer.to_str())["model"]
+    tokens = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", *sorted(model["vocab"], key=model["vocab"].get), "[MASK]"]
+    merges = "".join(f"{left} {right}\n" for left, right in model["merges"])
+    ids = {token: number for number, token in enumerate(tokens)}
+    return json.dumps(ids, ensure_ascii=False) + "\n", "#version: 0.2\n" + merges
+
+
+def write_byte_level(folder, vocabulary):
+    """The two files, and the settings beside them on the hub."""
+    (folder / "vocab.json").write_text(vocabulary[0], encoding="utf-8")
+    (folder / "merges.txt").write_text(vocabulary[1], encoding="utf-8")
+    write_json(folder / "tokenizer_config.json", {"do_lower_case": False, "vocab_type": "gpt2"})
+
+
+def version_4(tokenizer):
+    """The tokenizer with one [SEP] between two texts, the second of its own type; this version puts two there."""
+    tokenizer._tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS]:0 $A:0 [SEP]:0", pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", tokenizer.cls_token_id), ("[SEP]", tokenizer.sep_token_id)],
+    )  # fmt: skip
+    return tokenizer
+
+
+def build_byte_level(kind, vocabulary):
+    """The tokenizer class of transformers on that vocabulary."""
+    merges = [tuple(line.split(" ")) for line in vocabulary[1].splitlines()[1:]]
+    if kind == "version 5":
+        return DebertaTokenizer(vocab=json.loads(vocabulary[0]), merges=merges)
+    return version_4(DebertaTokenizer(vocab=json.loads(vocabulary[0]), merges=merges, mask_token=V1_MASK))
+
+
+def save_byte_level(kind, folder, tokenizer, vocabulary, texts):
+    """The tokenizer's files. The files on the hub must load to the same."""
+    if kind != "hub":
+        tokenizer.save_pretrained(folder)
+        return
+    write_byte_level(folder, vocabulary)
+    loaded = version_4(DebertaTokenizer.from_pretrained(folder, mask_token=V1_MASK))
+    for given in texts:
+        assert loaded(*given)["input_ids"] == tokenizer(*given)["input_ids"], f"{folder}: {given}"
+
+
+def model_class(kind, is_first):
+    """The class of transformers for a task, of DeBERTa v1 or of v2 and v3."""
+    if kind == "token":
+        return DebertaForTokenClassification if is_first else DebertaV2ForTokenClassification
+    return DebertaForSequenceClassification if is_first else DebertaV2ForSequenceClassification
+
+
 def random_model(kind, changes, vocab, attempt, name):
     """A tiny model whose tags come in runs, so that there is something to aggregate."""
-    config = DebertaV2Config(**{**V3, "vocab_size": vocab, "hidden_size": 16, "num_attention_heads": 2,
-                                "intermediate_size": 24, "pad_token_id": 0, **changes})  # fmt: skip
+    is_first = name in V1_VOCABULARIES
+    base, config_class = (V1, DebertaConfig) if is_first else (V3, DebertaV2Config)
+    config = config_class(**{**base, "vocab_size": vocab, "hidden_size": 16, "num_attention_heads": 2,
+                             "intermediate_size": 24, "pad_token_id": 0, **changes})  # fmt: skip
     config._attn_implementation = "eager"
-    head = DebertaV2ForTokenClassification if kind == "token" else DebertaV2ForSequenceClassification
-    model = head(config).eval()
+    model = model_class(kind, is_first)(config).eval()
     gen = generator("pipeline", name, attempt)
     weights = {}
     for key, tensor in sorted(model.state_dict().items()):
@@ -235,10 +308,11 @@ def entities_of_several_tokens(rows):
     return count
 
 
-def write_case(name, vocabulary):
-    """One folder with a model, its tokenizer and expected.json."""
+def write_case(name, pieces, byte_level):
+    """One folder with a model, its tokenizer and expected.json; the vocabularies are those of both kinds."""
     kind, changes = CASES[name]
-    tokenizer = build_tokenizer(vocabulary)
+    is_first = name in V1_VOCABULARIES
+    tokenizer = build_byte_level(V1_VOCABULARIES[name], byte_level) if is_first else build_tokenizer(pieces)
     texts = [(text, None) for text in SMALL] + (PAIRS if kind == "text" else [])
     for attempt in range(200):
         model = random_model(kind, changes, len(tokenizer), attempt, name)
@@ -251,8 +325,11 @@ def write_case(name, vocabulary):
     rows = answers_of(kind, model, tokenizer, texts)
     folder = fresh_folder(PIPELINES / name)
     model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    (folder / "spm.model").write_bytes(vocabulary)
+    if is_first:
+        save_byte_level(V1_VOCABULARIES[name], folder, tokenizer, byte_level, texts)
+    else:
+        tokenizer.save_pretrained(folder)
+        (folder / "spm.model").write_bytes(pieces)
     (folder / "model.safetensors").chmod(0o644)
     write_rows(folder / "expected.json", {"texts": rows})
     note = f", {entities_of_several_tokens(rows)} entities of several tokens" if kind == "token" else ""
@@ -276,17 +353,20 @@ def write_shipped(name, kind, texts):
 
 
 def main():
-    """All of them, or those that the argument says."""
+    """All of them, or those that the arguments say."""
     PIPELINES.mkdir(parents=True, exist_ok=True)
-    if sys.argv[1:] not in ([], ["shipped"]):
+    wanted = sys.argv[1:] or [*CASES, "shipped"]
+    if not set(wanted) <= {*CASES, "shipped"}:
         sys.exit(__doc__)
-    if not sys.argv[1:]:
-        vocabulary = train_vocabulary()
+    if wanted != ["shipped"]:
+        pieces, byte_level = train_vocabulary(), train_byte_level()
         for name in CASES:
-            write_case(name, vocabulary)
+            if name in wanted:
+                write_case(name, pieces, byte_level)
         write_rows(PIPELINES / "cases.json", {"cases": [{"name": n, "task": CASES[n][0]} for n in CASES]})
-    write_shipped("sentiment", "text", SENTIMENT)
-    write_shipped("ner", "token", NAMES)
+    if "shipped" in wanted:
+        write_shipped("sentiment", "text", SENTIMENT)
+        write_shipped("ner", "token", NAMES)
     size = sum(f.stat().st_size for f in PIPELINES.rglob("*") if f.is_file())
     print(f"{PIPELINES} holds {size / 1e6:.2f} MB")
 
