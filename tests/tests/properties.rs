@@ -50,6 +50,7 @@ fn check<S: Strategy>(
 {
     let mut config = Config {
         failure_persistence: None,
+        max_shrink_iters: 256,
         ..Config::default()
     };
     // The variables, where they are set, have already had their say.
@@ -157,10 +158,11 @@ fn run(model: &Model, batch: &Batch) -> Output {
 const BOUND: f64 = 1e-5;
 
 /// How far the oracle itself moves when every weight moves by about the last bit of an f32: what no computation in f32
-/// can be asked to improve on. It is far above the usual only where a normalisation meets nearly equal channels, which
-/// happens to hidden states of 4 or 5 channels, and enlarges every rounding before it.
+/// can be asked to improve on. It is far above the usual only where a normalisation meets nearly equal channels and so
+/// enlarges every rounding before it. That takes few channels: the least here are 4 in hidden states and 2 in the
+/// language-model head of narrow embeddings.
 fn sensitivity(plan: &Plan, padded: &Padded, expected: [&Rows; 2]) -> f64 {
-    let moved = (0..4).map(|seed| {
+    let moved = (0..8).map(|seed| {
         let nudged = plan.tensors().nudged(seed);
         let nudged = oracle(plan, &nudged, padded);
         let pairs = nudged.iter().zip(expected);
@@ -196,6 +198,13 @@ fn every_model_equals_the_oracle() {
             let own = sensitivity(&plan, &padded, [&hidden, &logits]);
             sensitive.set(sensitive.get() + 1);
             ratio.set(ratio.get().max(difference / own));
+            println!(
+                "{:?} {:?}, {} hidden and {} embedding channels: {difference:.1e}, sensitivity {own:.1e}",
+                plan.family,
+                plan.head,
+                plan.size.hidden,
+                plan.width()
+            );
             assert!(
                 difference <= 3.0 * own,
                 "{difference:.1e}, sensitivity {own:.1e}"

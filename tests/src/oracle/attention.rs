@@ -25,14 +25,14 @@ impl Oracle {
         let mut weights: Vec<Rows> = (0..self.config.heads)
             .map(|head| scores(&self.config, layer, head, &query, &key, positions))
             .collect();
-        if let Some((before, _)) = &layer.talking_heads {
-            weights = mix(before, &weights);
+        if let Some(mixing) = &layer.talking_heads {
+            weights = mix(&mixing.before, &weights);
         }
         for row in weights.iter_mut().flatten() {
             *row = reference::softmax(row);
         }
-        if let Some((_, after)) = &layer.talking_heads {
-            weights = mix(after, &weights);
+        if let Some(mixing) = &layer.talking_heads {
+            weights = mix(&mixing.after, &weights);
         }
 
         let width = layer.value.bias.len();

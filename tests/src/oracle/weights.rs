@@ -50,8 +50,8 @@ pub struct Layer {
     pub position_keys: Option<Rows>,
     /// PQ: a row per slot.
     pub position_queries: Option<Rows>,
-    /// `[H][H]`: heads mixed before the softmax, and after it.
-    pub talking_heads: Option<(Vec<Vec<f32>>, Vec<Vec<f32>>)>,
+    /// How heads mix, if they do.
+    pub talking_heads: Option<TalkingHeads>,
     /// After the heads are put together.
     pub attention_output: Linear,
     /// After the first residual.
@@ -62,6 +62,14 @@ pub struct Layer {
     pub down: Linear,
     /// After the second residual.
     pub output_norm: Norm,
+}
+
+/// Two matrices `[H][H]`.
+pub struct TalkingHeads {
+    /// What mixes the scores of the heads, before the softmax.
+    pub before: Vec<Vec<f32>>,
+    /// What mixes their probabilities.
+    pub after: Vec<Vec<f32>>,
 }
 
 /// The convolution beside the first layer.
@@ -221,9 +229,9 @@ impl Layer {
             query,
             key,
             value,
-            talking_heads: config.talking_head.then(|| {
-                let mix = |name: &str| tensors.rows(&attention(&format!("{name}.weight")));
-                (mix("head_logits_proj"), mix("head_weights_proj"))
+            talking_heads: config.talking_head.then(|| TalkingHeads {
+                before: tensors.rows(&attention("head_logits_proj.weight")),
+                after: tensors.rows(&attention("head_weights_proj.weight")),
             }),
             attention_output: read(&part("attention.output.dense")),
             attention_norm: Norm::read(tensors, &part("attention.output.LayerNorm")),
