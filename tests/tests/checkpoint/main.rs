@@ -11,3 +11,4 @@ mod names;
 mod pickles;
 mod safetensors_files;
 mod torch_files;
+mod views;

@@ -103,9 +103,9 @@ fn floats_are_read_as_f32_and_integers_are_no_weights() {
                 assert!(checkpoint.table(&spec).is_err());
                 continue;
             }
-            let (values, _) = read.expect(info.name());
+            let (values, _) = read.expect("floating-point numbers");
             let mut widened = Vec::new();
-            info.copy_to(&mut widened, Dtype::F32).expect(info.name());
+            info.copy_to(&mut widened, Dtype::F32).expect("copied");
             let bits: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
             assert!(bits == widened, "{}", info.name());
             let table = checkpoint.table(&spec).expect("a matrix");
