@@ -19,6 +19,7 @@ tests/fixtures/tokenizer/byte_level:
     real.jsonl                    ids and offsets with the real vocabulary             (version 4, --real)
     variants.json                 changes to a tokenizer.json                          (version 4)
     variants.jsonl                what `tokenizers` gives for each of them             (version 4)
+    words.json                    hashes over the words around every code point        (version 4)
 
 Each line of the .jsonl files is one text or pair. Offsets count characters.
 """
@@ -166,6 +167,20 @@ def vary(full, change):
     return content
 
 
+def word_hashes():
+    """For each 4096 code points a hash (64-bit FNV-1a) over the lengths of the words of a text with all of them."""
+    splitter = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    hashes = []
+    for start in range(0, 0x110000, 0x1000):
+        points = (chr(code) for code in range(start, start + 0x1000) if not 0xD800 <= code < 0xE000)
+        text = "".join(f"x{c}1{c}!{c} {c}{c}\n" for c in points)
+        value = 0xCBF29CE484222325
+        for _, (first, last) in splitter.pre_tokenize_str(text):
+            value = (value ^ (last - first)) * 0x100000001B3 % 2**64
+        hashes.append(f"{value:016x}")
+    return hashes
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--train", metavar="TEXT")
@@ -198,6 +213,7 @@ def main():
         lines.append({"text": first, "pair": second, "ids": both["input_ids"], "type_ids": both["token_type_ids"]})
     write_lines(OUT / "slow.jsonl", lines)
 
+    (OUT / "words.json").write_text(json.dumps(word_hashes(), indent=0) + "\n", encoding="utf-8")
     template = full["post_processor"]
     (OUT / "variants.json").write_text(json.dumps(variants(template), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     lines = []

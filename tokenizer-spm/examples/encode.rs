@@ -19,7 +19,8 @@ use tokenizer_spm::{SentencePiece, TokenizerError};
 /// A line ends before its \n; a \r there and a byte order mark are kept as part of the line.
 #[derive(Parser)]
 struct Arguments {
-    /// An spm.model (or spiece.model), a tokenizer.json, or the directory of a checkpoint
+    /// The directory of a checkpoint (v1, v2, v3, mDeBERTa), a tokenizer.json, an spm.model (or spiece.model),
+    /// or a vocab.json with its merges.txt beside it
     model: PathBuf,
     /// Plain SentencePiece: its own ids, pieces and byte spans, without special tokens
     #[arg(long)]
@@ -44,7 +45,7 @@ impl Tokenizer {
         if arguments.raw {
             if path
                 .extension()
-                .is_some_and(|extension| extension == "json")
+                .is_some_and(|extension| extension == "json" || extension == "txt")
             {
                 return Err(TokenizerError::InvalidOptions {
                     option: "--raw",

@@ -3,7 +3,8 @@
 //!
 //! | you have | you want | use |
 //! |---|---|---|
-//! | the directory of a DeBERTa-v3 checkpoint | model input: special tokens, pairs, truncation, batches | [`deberta::DebertaTokenizer`] |
+//! | the directory of a DeBERTa checkpoint: v1, v2, v3, mDeBERTa | model input: special tokens, pairs, truncation, batches | [`deberta::DebertaTokenizer`] |
+//! | a `vocab.json` with its `merges.txt` | what Hugging Face's DeBERTa v1 tokenizer gives | [`deberta::DebertaTokenizer`] |
 //! | an `spm.model`, `spiece.model`, `tokenizer.model` | what C++ SentencePiece gives | [`SentencePiece`] |
 //! | a `tokenizer.json` | what Hugging Face's `tokenizers` gives | [`hf::HfTokenizer`] |
 //!
@@ -40,8 +41,8 @@
 //! and that edge. So one pass from left to right suffices, which remembers one edge per position, and
 //! one pass back reads off the pieces: time in proportion to the text, whatever the text.
 //!
-//! That is the *Unigram* model, which DeBERTa uses. *BPE* models merge neighbours instead, best first, and
-//! *word* and *character* models have no choice to make; all four share the first step. Last, what is
+//! That is the *Unigram* model, which DeBERTa v2 and v3 use. *BPE* models merge neighbours instead, best first,
+//! and *word* and *character* models have no choice to make; all four share the first step. Last, what is
 //! unknown becomes the unknown piece, or, in a model with byte fallback, its UTF-8 bytes.
 //!
 //! ```
@@ -65,6 +66,26 @@
 //! assert_eq!(model.decode(&ids)?, "The final License");
 //! # Ok::<(), tokenizer_spm::TokenizerError>(())
 //! ```
+//!
+//! # How DeBERTa v1 reads
+//!
+//! DeBERTa v1 has GPT-2's *byte-level* vocabulary, which begins with the 256 bytes: nothing needs to be
+//! normalised, and no text is unknown. Text is first cut into words, each with the space before it: letters,
+//! digits, and other characters part, and so do English endings such as `'ll`. Then *byte pair encoding* builds
+//! each word up from its bytes: the file `merges.txt` lists pairs, and the pair of neighbours that stands first
+//! in the list becomes one token, again and again.
+//!
+//! ```text
+//! merges.txt        " lower" in bytes, a space written Ġ
+//! 1  e r            Ġ  l  o  w  e  r
+//! 2  l o            Ġ  l  o  w  er           by 1
+//! 3  Ġ lo           Ġ  lo  w  er             by 2
+//! 4  w er           Ġlo  w  er               by 3
+//!                   Ġlo  wer                 by 4, and nothing is left to do
+//! ```
+//!
+//! A character outside ASCII is several bytes, and a token may end inside it. Spans cannot: such tokens have the
+//! span of the whole character.
 //!
 //! # Errors
 //!

@@ -238,6 +238,30 @@ mod tests {
         assert_eq!(words(""), [""; 0]);
     }
 
+    /// The kind of every code point, as a hash over words that `tests/reference/byte_level_fixtures.py` made.
+    #[test]
+    fn words_around_every_code_point() {
+        const HASHES: &str =
+            include_str!("../../../tests/fixtures/tokenizer/byte_level/words.json");
+        let hashes: Vec<String> = serde_json::from_str(HASHES).unwrap();
+        assert_eq!(hashes.len(), 0x110);
+        for (block, expected) in (0_u32..).zip(hashes) {
+            let points = (block << 12..(block + 1) << 12).filter_map(char::from_u32);
+            let text: String = points.map(|c| format!("x{c}1{c}!{c} {c}{c}\n")).collect();
+            let hash = words(&text)
+                .iter()
+                .fold(0xCBF2_9CE4_8422_2325, |hash, word| {
+                    (hash ^ word.chars().count() as u64).wrapping_mul(0x0100_0000_01B3)
+                });
+            assert_eq!(
+                format!("{hash:016x}"),
+                expected,
+                "from U+{:04X} on",
+                block << 12
+            );
+        }
+    }
+
     #[test]
     fn every_byte_has_a_character_of_its_own() {
         for byte in 0..=255 {
