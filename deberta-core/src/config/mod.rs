@@ -17,6 +17,7 @@ use crate::Error;
 use read::Keys;
 
 pub use labels::{Labels, ProblemType};
+pub(crate) use validate::{Unfit, second_generation};
 
 /// The configuration of a DeBERTa encoder and its head, every value resolved.
 ///

@@ -29,19 +29,10 @@ pub(super) fn check(config: &Config, keys: &Keys) -> Result<(), Error> {
         let expected = format!("hidden_size ({hidden})");
         return Err(keys.refuse("pooler_hidden_size", config.pooler_hidden_size, expected));
     }
-    // The reference for v1 knows neither conv nor buckets: there, what these keys say is no concern of ours.
-    if let (Family::V2, Some(conv)) = (config.family, config.conv) {
-        if conv.kernel_size % 2 == 0 {
-            // An even kernel yields one token less than it is given.
-            return Err(keys.refuse("conv_kernel_size", conv.kernel_size, "an odd number"));
-        }
-        if hidden % conv.groups != 0 {
-            let expected = format!("a divisor of hidden_size ({hidden})");
-            return Err(keys.refuse("conv_groups", conv.groups, expected));
-        }
-    }
-    if config.family == Family::V2 && config.relative_attention {
-        buckets(config, keys)?;
+    // Where `transformers` reads v1 it knows neither conv nor buckets: there, what these keys say is no concern of ours.
+    if config.family == Family::V2 {
+        second_generation(config)
+            .map_err(|Unfit(key, found, expected)| keys.refuse(key, found, expected))?;
     }
     if config.problem_type == Some(ProblemType::SingleLabel) && config.num_labels() == 1 {
         let expected = "regression or multi_label_classification for a head with one label";
@@ -50,21 +41,42 @@ pub(super) fn check(config: &Config, keys: &Keys) -> Result<(), Error> {
     products(config, keys)
 }
 
+/// A key whose value does not fit: the key, what was found, what was expected.
+pub(crate) struct Unfit(pub(crate) &'static str, pub(crate) usize, pub(crate) String);
+
+/// Checks the keys that came with the second generation.
+pub(crate) fn second_generation(config: &Config) -> Result<(), Unfit> {
+    if let Some(conv) = config.conv {
+        if conv.kernel_size % 2 == 0 {
+            // An even kernel yields one token less than it is given.
+            let expected = "an odd number".to_owned();
+            return Err(Unfit("conv_kernel_size", conv.kernel_size, expected));
+        }
+        if config.hidden_size % conv.groups != 0 {
+            let expected = format!("a divisor of hidden_size ({})", config.hidden_size);
+            return Err(Unfit("conv_groups", conv.groups, expected));
+        }
+    }
+    match config.position_buckets {
+        Some(buckets) if config.relative_attention => {
+            check_buckets(buckets, config.max_relative_positions)
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The logarithm of the bucket formula needs `1 <= mid < m - 1`.
-fn buckets(config: &Config, keys: &Keys) -> Result<(), Error> {
-    let Some(buckets) = config.position_buckets else {
-        return Ok(());
-    };
-    let (mid, m) = (buckets / 2, config.max_relative_positions);
+fn check_buckets(buckets: usize, m: usize) -> Result<(), Unfit> {
+    let mid = buckets / 2;
+    let refuse = |expected| Err(Unfit("position_buckets", buckets, expected));
     if mid == 0 {
-        return Err(keys.refuse("position_buckets", buckets, "at least 2, or -1 for none"));
+        return refuse("at least 2, or -1 for none".to_owned());
     }
     if m - 1 <= mid {
-        let expected = format!(
-            "less than twice (max_relative_positions - 1), which is {}",
-            m - 1
-        );
-        return Err(keys.refuse("position_buckets", buckets, expected));
+        let limit = m - 1;
+        return refuse(format!(
+            "less than twice (max_relative_positions - 1), which is {limit}"
+        ));
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The few facts in which the attention of one generation differs from that of another.
 
 use crate::checkpoint::{Checkpoint, Scope};
-use crate::config::Family;
+use crate::config::{self, Family, Unfit};
 use crate::{Config, Error};
 use deberta_kernels::RelativePositions;
 
@@ -32,13 +32,28 @@ pub(crate) struct AttentionKind {
 
 /// The name that only the interleaved layout has, in every layer.
 const INTERLEAVED: &str = "encoder.layer.0.attention.self.in_proj.weight";
-/// The name that only the separate layout has.
-const SEPARATE: &str = "encoder.layer.0.attention.self.query_proj.weight";
+/// Names that only the separate layout has. Any tells: a file that lacks one of them is to be told so.
+const SEPARATE: [&str; 3] = [
+    "encoder.layer.0.attention.self.query_proj.weight",
+    "encoder.layer.0.attention.self.key_proj.weight",
+    "encoder.layer.0.attention.self.value_proj.weight",
+];
 
 impl AttentionKind {
     pub(crate) fn new(config: &Config, checkpoint: &Checkpoint) -> Result<Self, Error> {
         let has = |name| checkpoint.contains(Scope::Encoder, name);
-        let interleaved = has(INTERLEAVED) || (config.family == Family::V1 && !has(SEPARATE));
+        let interleaved =
+            has(INTERLEAVED) || (config.family == Family::V1 && !SEPARATE.into_iter().any(has));
+        if !interleaved {
+            config::second_generation(config).map_err(|Unfit(key, found, expected)| {
+                Error::Config {
+                    file: checkpoint.source().with_file_name("config.json"),
+                    key: key.to_owned(),
+                    found: found.to_string(),
+                    expected,
+                }
+            })?;
+        }
         let terms = config.pos_att_type;
         // The terms count in the scale even where attention is not relative; the first generation counts the entries
         // of the list, even one that says "none".

@@ -55,7 +55,7 @@ pub fn key(plan: &Plan) -> impl Strategy<Value = BrokenKey> + use<> {
         ("problem_type", json!("guess")),
         ("norm_rel_ebd", json!("batch_norm")),
     ];
-    if plan.family == Family::V2 {
+    if plan.family != Family::V1 {
         choices.push(("conv_kernel_size", json!(2)));
         if plan.conv.is_some() {
             choices.push(("conv_groups", json!(hidden + 1)));
