@@ -253,7 +253,7 @@ fn other_heads_are_not_there() {
                 _ => panic!("{what}: every directory has an encoder"),
             };
             let options = LoadOptions::default().head(head);
-            let error = Model::load(case.folder(), options).err().expect(&what);
+            let error = Model::load(case.folder(), options).expect_err(&what);
             let said = error.to_string();
             assert!(
                 said.contains(tensor) || said.contains("pooler"),
