@@ -354,6 +354,27 @@ fn a_reader_that_goes_away_is_no_error() {
     );
 }
 
+/// A page with a drawing per head and term, whatever the text, and none for a head that is not there.
+#[test]
+fn attention_draws_a_page() {
+    let page = folder("attention").join("page.html");
+    let path = page.to_str().expect("UTF-8");
+    answer(
+        "attention",
+        &["--layer", "1", "--output", path, "<b> & \"c\""],
+        b"",
+    );
+    let html = fs::read_to_string(&page).expect("a page");
+    // Six heads, attention and three terms.
+    assert_eq!(html.matches("<svg").count(), 6 * 4);
+    assert!(html.contains("&lt;b&gt; &amp; &quot;c&quot;") && !html.contains("<b>"));
+    let said = refusal("attention", &["--layer", "9", "--output", path, "a"], b"");
+    assert!(said.contains("layer below 4"), "{said}");
+    let long = "word ".repeat(500);
+    let said = refusal("attention", &["--output", path, &long], b"");
+    assert!(said.contains("at most 128 tokens"), "{said}");
+}
+
 /// `forward` on a recorded case gives the reference's numbers, in the shapes that it promises.
 #[test]
 fn forward_writes_the_reference_s_numbers() {

@@ -47,12 +47,12 @@ pub(crate) struct Unfit(pub(crate) &'static str, pub(crate) usize, pub(crate) St
 /// Checks the keys that came with the second generation.
 pub(crate) fn second_generation(config: &Config) -> Result<(), Unfit> {
     if let Some(conv) = config.conv {
-        if conv.kernel_size % 2 == 0 {
+        if conv.kernel_size.is_multiple_of(2) {
             // An even kernel yields one token less than it is given.
             let expected = "an odd number".to_owned();
             return Err(Unfit("conv_kernel_size", conv.kernel_size, expected));
         }
-        if config.hidden_size % conv.groups != 0 {
+        if !config.hidden_size.is_multiple_of(conv.groups) {
             let expected = format!("a divisor of hidden_size ({})", config.hidden_size);
             return Err(Unfit("conv_groups", conv.groups, expected));
         }
