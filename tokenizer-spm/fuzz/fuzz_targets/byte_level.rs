@@ -7,7 +7,7 @@ use tokenizer_spm::TokenizerError;
 use tokenizer_spm::deberta::DebertaTokenizer;
 use tokenizer_spm::hf::{EncodeOptions, Encoding, HfTokenizer, Truncation};
 
-/// Options in the first byte, then the vocabulary, the merges and a text, with zero bytes between them.
+// Options in the first byte, then the vocabulary, the merges and a text, with zero bytes between them.
 fuzz_target!(|bytes: &[u8]| {
     let Some((&flags, rest)) = bytes.split_first() else {
         return;
