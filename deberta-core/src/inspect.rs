@@ -90,6 +90,11 @@ pub fn inspect(folder: impl AsRef<Path>) -> Result<Inspection, Error> {
     let mut heads = Vec::new();
     let mut layouts = Vec::new();
     for head in HeadKind::ALL {
+        // The classifier of a sequence head has the name and shape of that of a token head; the pooler tells.
+        let pooled = checkpoint.contains(Scope::Head, "pooler.dense.weight");
+        if head == HeadKind::TokenClassification && pooled {
+            continue;
+        }
         if let Ok(layout) = fitting(head) {
             heads.push(head);
             layouts.push(layout);

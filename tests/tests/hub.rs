@@ -81,6 +81,14 @@ impl Case {
         };
         self.heads.iter().map(kind).collect()
     }
+
+    /// Those that were meant: the classifier of a sequence head would serve for tokens as well.
+    fn meant(&self) -> Vec<HeadKind> {
+        let heads = self.heads();
+        let sequence = heads.contains(&HeadKind::SequenceClassification);
+        let meant = |head: &HeadKind| !(sequence && *head == HeadKind::TokenClassification);
+        heads.into_iter().filter(meant).collect()
+    }
 }
 
 #[track_caller]
@@ -268,7 +276,7 @@ fn inspection_tells_what_lies_there() {
     for case in cases() {
         let found = inspect(case.folder()).unwrap_or_else(|e| panic!("{}: {e}", case.name));
         let name = &case.name;
-        assert_eq!(found.heads, case.heads(), "{name}");
+        assert_eq!(found.heads, case.meant(), "{name}");
         assert_eq!(found.checkpoint.format().to_string(), case.format, "{name}");
         assert_eq!(found.checkpoint.files().len(), case.files, "{name}");
         assert_eq!(found.interleaved, case.interleaved, "{name}");
@@ -318,7 +326,7 @@ fn converted_directories_give_the_same_bits() {
         }
         let found = inspect(&target).unwrap();
         assert_eq!(found.checkpoint.format(), Format::Safetensors);
-        assert_eq!(found.heads, case.heads(), "{}", case.name);
+        assert_eq!(found.heads, case.meant(), "{}", case.name);
         assert_eq!(found.enhanced_mask_decoder, case.enhanced, "{}", case.name);
         let config: serde_json::Value = json(&target.join("config.json"));
         assert_eq!(config["vocab_size"], case.rows, "{}", case.name);
