@@ -140,17 +140,14 @@ impl Operands {
         if mixed {
             planes = mix(&self.mixing[1], planes);
         }
-        let mut out = Vec::new();
-        for i in 0..tokens.len() {
-            for column in 0..HEADS * SIZE {
-                let weights = planes[column / SIZE][i].iter().zip(tokens.clone());
-                out.push(
-                    weights
-                        .map(|(w, j)| w * f64::from(self.value[(j, column)]))
-                        .sum(),
-                );
-            }
-        }
+        let place = |i| (0..HEADS * SIZE).map(move |column| (i, column));
+        let out = (0..tokens.len()).flat_map(place).map(|(i, column)| {
+            let weights = planes[column / SIZE][i].iter().zip(tokens.clone());
+            weights
+                .map(|(w, j)| w * f64::from(self.value[(j, column)]))
+                .sum()
+        });
+        let out = out.collect();
         (planes, out)
     }
 }
