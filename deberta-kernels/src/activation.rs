@@ -17,6 +17,8 @@ pub enum Activation {
     Gelu,
     /// `x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³)))` (`gelu_new`, `gelu_fast`, `gelu_pytorch_tanh`, `gelu_accurate`).
     GeluTanh,
+    /// `min(max(x·Φ(x), -10), 10)` (`gelu_10`).
+    GeluClipped,
     /// `x·σ(1.702·x)` (`quick_gelu`).
     QuickGelu,
     /// `max(x, 0)` (`relu`).
@@ -35,6 +37,8 @@ pub enum Activation {
     Tanh,
     /// `x·tanh(ln(1 + exp(x)))` (`mish`).
     Mish,
+    /// `Φ((x - 0.707107)/0.282095)` (`laplace`).
+    Laplace,
 }
 
 impl Activation {
@@ -46,6 +50,7 @@ impl Activation {
         "gelu_fast",
         "gelu_pytorch_tanh",
         "gelu_accurate",
+        "gelu_10",
         "quick_gelu",
         "relu",
         "relu6",
@@ -56,6 +61,7 @@ impl Activation {
         "sigmoid",
         "tanh",
         "mish",
+        "laplace",
         "linear",
     ];
 
@@ -71,6 +77,7 @@ impl Activation {
             "linear" => Self::Identity,
             "gelu" | "gelu_python" => Self::Gelu,
             "gelu_new" | "gelu_fast" | "gelu_pytorch_tanh" | "gelu_accurate" => Self::GeluTanh,
+            "gelu_10" => Self::GeluClipped,
             "quick_gelu" => Self::QuickGelu,
             "relu" => Self::Relu,
             "relu6" => Self::Relu6,
@@ -80,6 +87,7 @@ impl Activation {
             "sigmoid" => Self::Sigmoid,
             "tanh" => Self::Tanh,
             "mish" => Self::Mish,
+            "laplace" => Self::Laplace,
             _ => return None,
         })
     }
@@ -130,6 +138,7 @@ impl Operation for Activate<'_> {
             Activation::Identity => biased(s, bias, row, Identity),
             Activation::Gelu => biased(s, bias, row, Gelu),
             Activation::GeluTanh => biased(s, bias, row, GeluTanh),
+            Activation::GeluClipped => biased(s, bias, row, GeluClipped),
             Activation::QuickGelu => biased(s, bias, row, QuickGelu),
             Activation::Relu => biased(s, bias, row, Relu),
             Activation::Relu6 => biased(s, bias, row, Relu6),
@@ -139,6 +148,7 @@ impl Operation for Activate<'_> {
             Activation::Sigmoid => biased(s, bias, row, Sigmoid),
             Activation::Tanh => biased(s, bias, row, Tanh),
             Activation::Mish => biased(s, bias, row, Mish),
+            Activation::Laplace => biased(s, bias, row, Laplace),
         }
     }
 }
@@ -171,6 +181,10 @@ macro_rules! elementwise {
 }
 
 const SQRT_2_OVER_PI: f32 = 0.797_884_6;
+/// What the reference approximates squared ReLU with (Ma et al., "Mega", 2022).
+#[allow(clippy::approx_constant)] // the reference's rounded number, not 1/√2
+const LAPLACE_MEAN: f32 = 0.707_107;
+const LAPLACE_SPREAD: f32 = 0.282_095;
 
 elementwise!(Identity, |_s, x| x);
 elementwise!(Gelu, |s, x| s.mul(x, normal_cdf(s, x)));
@@ -179,6 +193,10 @@ elementwise!(GeluTanh, |s, x| {
     let inner = s.mul_add(cube, s.splat(0.044_715), x);
     let t = tanh(s, s.mul(inner, s.splat(SQRT_2_OVER_PI)));
     s.mul(s.mul(x, s.splat(0.5)), s.add(s.splat(1.0), t))
+});
+elementwise!(GeluClipped, |s, x| {
+    let gelu = s.mul(x, normal_cdf(s, x));
+    s.max(s.splat(-10.0), s.min(s.splat(10.0), gelu))
 });
 elementwise!(QuickGelu, |s, x| s
     .mul(x, sigmoid(s, s.mul(x, s.splat(1.702)))));
@@ -194,6 +212,10 @@ elementwise!(LeakyRelu, |s, x| {
 elementwise!(Silu, |s, x| s.mul(x, sigmoid(s, x)));
 elementwise!(Sigmoid, |s, x| sigmoid(s, x));
 elementwise!(Tanh, |s, x| tanh(s, x));
+elementwise!(Laplace, |s, x| {
+    let centred = s.sub(x, s.splat(LAPLACE_MEAN));
+    normal_cdf(s, s.div(centred, s.splat(LAPLACE_SPREAD)))
+});
 elementwise!(Mish, |s, x| {
     // tanh(ln(1 + e)) = n / (n + 2) with n = e·(e + 2); above 20 it is 1 in f32.
     let e = exp(s, s.min(s.splat(20.0), x));

@@ -71,6 +71,9 @@ pub fn activation(activation: Activation, x: f64) -> f64 {
             let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3));
             x / 2.0 * (1.0 + inner.tanh())
         }
+        Activation::GeluClipped => {
+            (x * erfc(-x * std::f64::consts::FRAC_1_SQRT_2) / 2.0).clamp(-10.0, 10.0)
+        }
         Activation::QuickGelu => x * sigmoid(1.702 * x),
         Activation::Relu => x.max(0.0),
         Activation::Relu6 => x.clamp(0.0, 6.0),
@@ -79,6 +82,11 @@ pub fn activation(activation: Activation, x: f64) -> f64 {
         Activation::Silu => x * sigmoid(x),
         Activation::Sigmoid => sigmoid(x),
         Activation::Tanh => x.tanh(),
+        Activation::Laplace => {
+            #[allow(clippy::approx_constant)] // the rounded number of the definition, not 1/√2
+            let z = (x - 0.707107) / 0.282095;
+            erfc(-z * std::f64::consts::FRAC_1_SQRT_2) / 2.0
+        }
         Activation::Mish => x * x.exp().ln_1p().tanh(),
     }
 }

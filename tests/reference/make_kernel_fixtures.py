@@ -12,8 +12,8 @@ from transformers.activations import ACT2FN  # noqa: E402  (after the check, so 
 
 KERNELS = FIXTURES / "kernels"
 ACTIVATIONS = [
-    "gelu", "gelu_python", "gelu_new", "gelu_fast", "gelu_pytorch_tanh", "gelu_accurate", "quick_gelu", "relu",
-    "relu2", "relu6", "leaky_relu", "silu", "swish", "sigmoid", "tanh", "mish", "linear",
+    "gelu", "gelu_python", "gelu_new", "gelu_fast", "gelu_pytorch_tanh", "gelu_accurate", "gelu_10", "quick_gelu", "relu",
+    "relu2", "relu6", "leaky_relu", "silu", "swish", "sigmoid", "tanh", "mish", "laplace", "linear",
 ]  # fmt: skip
 EXTREMES = [1e-45, 1.2e-38, 1e-20, 1e-8, 1e-4, 1e-3, 0.01, 0.03, 25.0, 40.0, 87.0, 88.8, 89.5, 104.0, 710.0, 1e4, 1e10, 1e15]
 

@@ -102,8 +102,8 @@ def shape_cases():
     yield Case("odd_sizes", "sizes that no vector length divides",
                {"hidden_size": 35, "num_attention_heads": 5, "intermediate_size": 77, "vocab_size": 61},
                rows=(right(19), right(7)))
-    for act in ("gelu_new", "gelu_fast", "gelu_pytorch_tanh", "gelu_python", "gelu_accurate", "quick_gelu", "relu",
-                "relu2", "relu6", "leaky_relu", "silu", "swish", "sigmoid", "tanh", "mish", "linear"):
+    for act in ("gelu_new", "gelu_fast", "gelu_pytorch_tanh", "gelu_python", "gelu_accurate", "gelu_10",
+                "quick_gelu", "relu", "relu2", "relu6", "leaky_relu", "silu", "swish", "sigmoid", "tanh", "mish", "laplace", "linear"):
         yield Case(f"act_{act}", f"hidden_act {act}", {**TINY, "hidden_act": act}, rows=(right(9), right(5)))
 
 
