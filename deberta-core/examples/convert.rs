@@ -19,8 +19,8 @@ use report::Failure;
 
 /// Writes a model as a clean safetensors directory: config.json, model.safetensors, the tokenizer's files.
 ///
-/// Reads safetensors and pytorch_model.bin, single and sharded. OUT appears whole or not at all; what an interrupted
-/// run has written is removed.
+/// Reads safetensors and pytorch_model.bin, single and sharded. OUT appears whole or not at all; what an interrupted run
+/// has written is removed, and what a killed one has left is removed by the next.
 #[derive(Parser)]
 struct Options {
     /// The directory of the model

@@ -200,7 +200,7 @@ fn types(found: &Inspection) -> String {
 fn memory(found: &Inspection) -> Table {
     let mut table = table();
     table.set_header([
-        "precision",
+        "held as",
         "layers and heads",
         "position tables",
         "embeddings",

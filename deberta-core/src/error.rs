@@ -20,7 +20,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A JSON file does not parse.
-    #[error("{file}: not valid JSON", file = file.display())]
+    #[error("{file}: not the JSON that is expected", file = file.display())]
     Json {
         /// The file.
         file: PathBuf,

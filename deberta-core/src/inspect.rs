@@ -102,6 +102,11 @@ pub fn inspect(folder: impl AsRef<Path>) -> Result<Inspection, Error> {
     }
     let enhanced_mask_decoder = layouts.iter().any(Layout::has_mask_decoder);
     let base = Layout::new(&config, &checkpoint, HeadKind::Base)?;
+    if heads.is_empty() {
+        // Something is wrong with the encoder: that does not make the heads useless.
+        let all = HeadKind::ALL.into_iter();
+        layouts.extend(all.filter_map(|head| Layout::new(&config, &checkpoint, head).ok()));
+    }
     let (parameters, unused) = count(&checkpoint, &base, &layouts);
     let vocabulary_rows = checkpoint
         .shape(Scope::Encoder, "embeddings.word_embeddings.weight")

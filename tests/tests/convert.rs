@@ -193,6 +193,79 @@ fn a_cancelled_or_failed_conversion_leaves_nothing() {
     assert_eq!(entries(&target), ["config.json", "model.safetensors"]);
 }
 
+/// Weights that no model could be loaded from are refused: a missing or whole-numbered tensor of the encoder, a NaN.
+#[test]
+fn what_does_not_load_is_not_converted() {
+    let out = folder("broken");
+    let source = fixture("models").join("v3");
+    let bytes = fs::read(source.join("model.safetensors")).expect("weights");
+    let name = b"encoder.layer.1.output.dense.bias";
+    let at = |pattern: &[u8]| {
+        let mut windows = bytes.windows(pattern.len());
+        windows.position(|window| window == pattern).expect("there")
+    };
+    let mut renamed = bytes.clone();
+    renamed[at(name)] = b'x';
+    let mut nan = bytes.clone();
+    let end = nan.len();
+    nan[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    // The type of one tensor, of the same width.
+    let mut whole = bytes.clone();
+    let kind = at(name)
+        + bytes[at(name)..]
+            .windows(3)
+            .position(|w| w == b"F32")
+            .expect("a type");
+    whole[kind] = b'I';
+    for (bytes, said) in [(renamed, "output.dense.bias"), (nan, "NaN"), (whole, "I32")] {
+        let broken = out.join("broken");
+        let _ = fs::remove_dir_all(&broken);
+        fs::create_dir(&broken).expect("a directory");
+        fs::copy(source.join("config.json"), broken.join("config.json")).expect("copied");
+        fs::write(broken.join("model.safetensors"), bytes).expect("written");
+        let error = convert(&broken, out.join("new"), &ConvertOptions::default(), |_| {
+            true
+        });
+        let error = error.expect_err(said).to_string();
+        assert!(error.contains(said), "{error}");
+        assert_eq!(entries(&out), ["broken"], "{said}");
+        if said != "NaN" {
+            let found = inspect(&broken).expect("an inspection");
+            let warned = found.warnings.iter().any(|warning| warning.contains(said));
+            assert!(
+                warned && found.heads.is_empty() && found.unused.len() <= 1,
+                "{found:?}"
+            );
+        }
+    }
+}
+
+/// What killed conversions to the same target have left is removed, what belongs to others or is in use is not.
+#[test]
+fn orphans_are_removed() {
+    let out = folder("orphans");
+    let lock = |name: &str| {
+        let folder = out.join(name);
+        fs::create_dir(&folder).expect("a directory");
+        fs::write(folder.join("model.safetensors"), "half").expect("written");
+        fs::File::create(folder.join(".lock")).expect("a file")
+    };
+    drop(lock(".new.partial-dead"));
+    drop(lock(".other.partial-dead"));
+    let alive = lock(".new.partial-live");
+    alive.lock().expect("a lock");
+    let source = fixture("models").join("v3");
+    convert(source, out.join("new"), &ConvertOptions::default(), |_| {
+        true
+    })
+    .expect("converted");
+    assert_eq!(
+        entries(&out),
+        [".new.partial-live", ".other.partial-dead", "new"]
+    );
+    assert!(!entries(&out.join("new")).contains(&".lock".to_owned()));
+}
+
 /// Two conversions write the same bytes, and a converted directory converts to itself.
 #[test]
 fn conversions_repeat() {

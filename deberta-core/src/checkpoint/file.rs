@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::convert;
+use super::elements;
 use super::info::Format;
 use super::mmap::Mapping;
 use super::tensor::Tensor;
@@ -115,12 +115,12 @@ impl WeightsFile {
         self.chunks(tensor, |bytes| {
             let count = bytes.len() * 8 / tensor.dtype.bits();
             let into = &mut values[filled..filled + count];
-            let place = convert::Place {
+            let place = elements::Place {
                 file: &self.path,
                 tensor: name,
                 first: filled,
             };
-            convert::widen_finite(tensor.dtype, bytes, into, place)?;
+            elements::widen_finite(tensor.dtype, bytes, into, place)?;
             filled += count;
             Ok(())
         })?;

@@ -36,6 +36,12 @@ pub(super) fn parse(bytes: &[u8]) -> Result<HashMap<String, Tensor>, Refusal> {
             format!("{size} bytes: the file is truncated"),
         )
     };
+    // A zip archive, or a pickle of protocol 2 or later; the same bytes may begin a length, but then JSON follows.
+    let pickle = bytes.first() == Some(&0x80) && bytes.get(1).is_some_and(|version| *version <= 5);
+    if (bytes.starts_with(b"PK\x03\x04") || pickle) && bytes.get(8) != Some(&b'{') {
+        let found = "what looks like a file of torch.save; name it pytorch_model.bin";
+        return Err(("a safetensors file".to_owned(), found.to_owned()));
+    }
     let (length, rest) = bytes
         .split_first_chunk::<LENGTH_BYTES>()
         .ok_or_else(|| truncated(LENGTH_BYTES, "the header's length"))?;

@@ -4,8 +4,8 @@ use std::fmt;
 use std::io::Write;
 use std::path::Path;
 
-use super::convert;
 use super::dtype::Dtype;
+use super::elements;
 use super::file::WeightsFile;
 use super::names::{self, Scope};
 use super::tensor::Tensor;
@@ -108,6 +108,38 @@ impl<'a> TensorInfo<'a> {
         })
     }
 
+    /// As [`TensorInfo::copy_to`], and refuses NaN and infinities even where floats are copied as they are.
+    ///
+    /// # Errors
+    /// As [`TensorInfo::copy_to`].
+    pub fn copy_checked(
+        &self,
+        out: &mut (impl Write + ?Sized),
+        target: Dtype,
+    ) -> Result<(), Error> {
+        if self.tensor.dtype == target && target.is_float() {
+            let mut place = self.place();
+            let mut values = Vec::new();
+            self.file.float(self.name)?;
+            self.file.chunks(self.tensor, |bytes| {
+                values.resize(bytes.len() * 8 / target.bits(), 0.0);
+                elements::widen_finite(target, bytes, &mut values, place)?;
+                place.first += values.len();
+                Ok(())
+            })?;
+        }
+        self.copy_to(out, target)
+    }
+
+    /// Where the elements come from, for errors.
+    fn place(&self) -> elements::Place<'a> {
+        elements::Place {
+            file: self.file.path(),
+            tensor: self.name,
+            first: 0,
+        }
+    }
+
     /// Writes the elements as `target`, little endian, in row-major order, a bounded number at a time.
     ///
     /// With the tensor's own type they are copied as they are, whatever they are. Otherwise both types must be
@@ -132,18 +164,14 @@ impl<'a> TensorInfo<'a> {
                 source,
             })
         };
-        let mut place = convert::Place {
-            file: self.file.path(),
-            tensor: self.name,
-            first: 0,
-        };
+        let mut place = self.place();
         let mut converted = Vec::new();
         self.file.chunks(self.tensor, |bytes| {
             if from == target {
                 return write(bytes);
             }
             converted.clear();
-            convert::convert((from, target), bytes, &mut converted, place)?;
+            elements::convert((from, target), bytes, &mut converted, place)?;
             place.first += bytes.len() * 8 / from.bits();
             write(&converted)
         })

@@ -21,8 +21,8 @@
 //!
 //! [`Checkpoint::tensors`] lists what there is; [`TensorInfo::copy_to`] streams the elements.
 
-mod convert;
 mod dtype;
+mod elements;
 mod file;
 mod header;
 mod index;
@@ -225,7 +225,8 @@ impl Checkpoint {
     /// the files that no spec asks for.
     ///
     /// # Errors
-    /// [`Error::Weights`] with everything that is missing, misshapen or unused.
+    /// [`Error::Weights`] with everything that is missing, misshapen or unused, [`Error::Dtype`] where a tensor has
+    /// elements that are no floating-point numbers.
     pub fn verify(&self, specs: &[TensorSpec]) -> Result<Vec<String>, Error> {
         let (mut missing, mut misshapen) = (Vec::new(), Vec::new());
         let mut unused: Vec<&str> = self
@@ -246,6 +247,10 @@ impl Checkpoint {
         }
         let unused = unused.into_iter().map(str::to_owned).collect();
         if missing.is_empty() && misshapen.is_empty() {
+            for spec in specs {
+                let (file, name) = self.locate(spec)?;
+                file.float(name)?;
+            }
             return Ok(unused);
         }
         Err(self.unfit(missing, misshapen, unused))

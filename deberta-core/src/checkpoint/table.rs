@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::convert;
+use super::elements;
 use super::file::WeightsFile;
 use super::mmap::Mapping;
 use super::tensor::Tensor;
@@ -56,7 +56,7 @@ impl MappedTable {
                         return Ok(());
                     }
                     let mut values = vec![0.0; chunk.len() * 8 / tensor.dtype.bits()];
-                    convert::widen(tensor.dtype, chunk, &mut values)?;
+                    elements::widen(tensor.dtype, chunk, &mut values)?;
                     bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
                     Ok(())
                 })?;
@@ -119,12 +119,12 @@ impl MappedTable {
         let bytes = &self.bytes()[row * width..(row + 1) * width];
         let mut values = vec![0.0; self.columns];
         self.dtype.widen(bytes, &mut values)?;
-        let place = convert::Place {
+        let place = elements::Place {
             file: &self.file,
             tensor: &self.name,
             first: row * self.columns,
         };
-        convert::check_finite(&values, place)?;
+        elements::check_finite(&values, place)?;
         Ok(Some(values))
     }
 

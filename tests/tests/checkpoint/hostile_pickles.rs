@@ -439,3 +439,41 @@ fn broken_stacks_and_lengths() {
         }
     }
 }
+
+/// Of several state dicts in one file, which one is meant is not for the reader to guess.
+#[test]
+fn several_state_dicts_are_refused() {
+    let inner = || dict(&[(WORDS, words())]);
+    for (expected, found) in refused(&dict(&[("model", inner()), ("state_dict", inner())])) {
+        assert!(expected.contains("one state dict"), "{expected}");
+        assert!(found.contains("state_dict, model"), "{found}");
+    }
+    // A name that only looks like one, and one that is not known: the other is meant.
+    for name in ["model", "ema"] {
+        let other = if name == "ema" { inner() } else { int(3) };
+        let object = dict(&[(name, other), ("state_dict", inner())]);
+        assert!(open(legacy(&object)).is_ok(), "{name}");
+    }
+}
+
+/// Files under the other format's name: the error says what they are.
+#[test]
+fn files_under_the_wrong_name_are_told() {
+    let object = dict(&[(WORDS, words())]);
+    for bytes in [legacy(&object), zip(&entries(&object))] {
+        let error = Checkpoint::from_bytes("model.safetensors", bytes).expect_err("refused");
+        assert!(error.to_string().contains("pytorch_model.bin"), "{error}");
+    }
+    let header = br#"{"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#;
+    let bytes = [&(header.len() as u64).to_le_bytes()[..], header].concat();
+    let error = open(bytes).expect_err("refused");
+    assert!(
+        error.to_string().contains("name it model.safetensors"),
+        "{error}"
+    );
+    // A header whose length begins as a pickle does is one all the same.
+    let padded = [&header[..], &b" ".repeat(0x280 - header.len())].concat();
+    let bytes = [&(padded.len() as u64).to_le_bytes()[..], &padded].concat();
+    let error = Checkpoint::from_bytes("model.safetensors", bytes).expect_err("no encoder");
+    assert!(!error.to_string().contains("pytorch_model.bin"), "{error}");
+}

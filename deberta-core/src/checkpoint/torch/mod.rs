@@ -55,6 +55,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Format, HashMap<String, Tensor>), R
     let (at, tar) = TAR_SIGNATURE;
     let found = if bytes.get(at..).is_some_and(|rest| rest.starts_with(tar)) {
         "a tar archive, the format before PyTorch 0.1.10; load and save it with PyTorch".to_owned()
+    } else if bytes.get(8) == Some(&b'{') {
+        "what looks like safetensors; name it model.safetensors".to_owned()
     } else {
         let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(16)]);
         format!("{} bytes that begin with {shown:?}", bytes.len())

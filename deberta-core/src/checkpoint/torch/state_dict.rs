@@ -7,7 +7,7 @@ use super::Refusal;
 use super::pickle::{Heap, Pickle, Value};
 use crate::checkpoint::tensor::Tensor;
 
-/// Under which keys training scripts put the state dict, the first that there is counts.
+/// Under which keys training scripts put the state dict.
 const WRAPPERS: [&str; 4] = ["state_dict", "model_state_dict", "model", "module"];
 /// Wrappers in wrappers that are looked into.
 const MAX_WRAPPERS: usize = 4;
@@ -25,9 +25,17 @@ pub(super) fn tensors(
         return Err(refuse("a dictionary of tensors", heap.describe(*root)));
     };
     for _ in 0..MAX_WRAPPERS {
-        match wrapped(heap, dict) {
-            Some(inner) => dict = inner,
-            None => break,
+        match wrapped(heap, dict).as_slice() {
+            [] => break,
+            [(_, inner)] => dict = *inner,
+            // Which of them is meant is not for us to guess.
+            several => {
+                let names: Vec<&str> = several.iter().map(|(name, _)| *name).collect();
+                return Err(refuse(
+                    "one state dict",
+                    format!("several: {}", names.join(", ")),
+                ));
+            }
         }
     }
     let mut tensors = HashMap::new();
@@ -51,17 +59,20 @@ pub(super) fn tensors(
     Ok(tensors)
 }
 
-/// The dictionary in `dict` that is called as wrapped ones are and holds tensors, or another wrapper.
-fn wrapped(heap: &Heap<'_>, dict: usize) -> Option<usize> {
-    WRAPPERS.iter().find_map(|wrapper| {
+/// The dictionaries in `dict` that are called as wrapped ones are and hold tensors, or another wrapper.
+fn wrapped(heap: &Heap<'_>, dict: usize) -> Vec<(&'static str, usize)> {
+    let find = |wrapper: &'static str| {
         let inner = heap.dict(dict).iter().rev().find_map(|(key, value)| {
-            matches!(key, Value::Text(key) if key == wrapper).then_some(value)
+            matches!(key, Value::Text(key) if *key == wrapper).then_some(value)
         })?;
         match *inner {
-            Value::Dict(inner) if heap.dict(inner).iter().any(is_promising) => Some(inner),
+            Value::Dict(inner) if heap.dict(inner).iter().any(is_promising) => {
+                Some((wrapper, inner))
+            }
             _ => None,
         }
-    })
+    };
+    WRAPPERS.into_iter().filter_map(find).collect()
 }
 
 fn is_promising((key, value): &(Value<'_>, Value<'_>)) -> bool {

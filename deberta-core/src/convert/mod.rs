@@ -11,6 +11,8 @@
 //! The target directory appears whole or not at all: everything is written into a temporary directory beside it,
 //! forced to the disk, and renamed. Tensors are streamed; none is in memory as a whole.
 
+mod staging;
+
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -18,7 +20,9 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use crate::checkpoint::{Checkpoint, Dtype, Scope, TensorInfo};
-use crate::{Config, Error};
+use crate::model::Layout;
+use crate::{Config, Error, HeadKind};
+use staging::Staging;
 
 /// How to convert.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -119,8 +123,9 @@ const PREFIX: &str = "deberta.";
 ///
 /// # Errors
 /// [`Error::TargetExists`] where `target` is a file or a directory with something in it, [`Error::Cancelled`] where
-/// `progress` said so; else as [`Checkpoint::open`], [`Config::from_file`], and [`TensorInfo::copy_to`]. After an
-/// error there is no target, and nothing is left beside it.
+/// `progress` said so; else as [`Checkpoint::open`], [`Checkpoint::verify`] for the encoder, [`Config::from_file`], and
+/// [`TensorInfo::copy_checked`]. After an error there is no target, and nothing is left beside it. A process that is
+/// killed leaves its temporary directory, which the next conversion to the same target removes.
 pub fn convert(
     source: impl AsRef<Path>,
     target: impl AsRef<Path>,
@@ -131,11 +136,14 @@ pub fn convert(
     refuse_occupied(target)?;
     let config = Config::from_file(source.join("config.json"))?;
     let checkpoint = Checkpoint::open(source)?;
+    // What no model could be loaded from is not worth a directory.
+    let layout = Layout::new(&config, &checkpoint, HeadKind::Base)?;
+    checkpoint.verify(&layout.tensors)?;
     let (tensors, left_out) = choose(&checkpoint, &config, options);
 
     let (parent, name) = split(target)?;
     fs::create_dir_all(&parent).map_err(Error::io(&parent))?;
-    let staging = staging(&parent, &name).map_err(Error::io(&parent))?;
+    let staging = Staging::new(&parent, &name).map_err(Error::io(&parent))?;
     let weights = staging.path().join("model.safetensors");
     let bytes = write_weights(&weights, &tensors, progress)?;
     let mut files = vec!["config.json".to_owned()];
@@ -148,11 +156,8 @@ pub fn convert(
             files.push(file.to_owned());
         }
     }
-    sync(staging.path())?;
     refuse_occupied(target)?;
-    fs::rename(staging.path(), target).map_err(Error::io(target))?;
-    // It is no temporary directory any more.
-    let _ = staging.keep();
+    staging.rename(target)?;
     sync(&parent)?;
     Ok(Converted {
         tensors: tensors.len(),
@@ -189,18 +194,6 @@ fn split(target: &Path) -> Result<(PathBuf, String), Error> {
             path: target.to_owned(),
         }),
     }
-}
-
-/// A directory beside the target, gone when it is dropped, with the permissions of an ordinary one.
-fn staging(parent: &Path, name: &str) -> std::io::Result<tempfile::TempDir> {
-    let prefix = format!(".{name}.partial-");
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(&prefix);
-    #[cfg(unix)]
-    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o777);
-    #[cfg(unix)]
-    builder.permissions(permissions);
-    builder.tempdir_in(parent)
 }
 
 /// A tensor to write: its new name, its new type, and where it comes from.
@@ -299,7 +292,13 @@ fn write_weights(
         }) {
             return Err(Error::Cancelled);
         }
-        chosen.tensor.copy_to(&mut file, chosen.dtype)?;
+        chosen
+            .tensor
+            .copy_checked(&mut file, chosen.dtype)
+            .map_err(|error| match error {
+                Error::Output { source, .. } => Error::io(path)(source),
+                other => other,
+            })?;
         written += chosen.bytes();
     }
     let file = file
@@ -335,7 +334,7 @@ fn write_config(
 }
 
 /// Forces a file or a directory to the disk.
-fn sync(path: &Path) -> Result<(), Error> {
+pub(crate) fn sync(path: &Path) -> Result<(), Error> {
     // Elsewhere a directory cannot be opened, and a rename needs no help.
     if cfg!(unix) || path.is_file() {
         let file = File::open(path).map_err(Error::io(path))?;
