@@ -14,8 +14,8 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use comfy_table::{CellAlignment, Table, presets};
 use common::lines::Lines;
-use common::model;
 use common::report::{self, Failure};
+use common::{model, remark};
 use deberta_core::LoadOptions;
 use deberta_core::tasks::{
     Classification, Input, ScoreFunction, TextClassifier, WindowMerge, WindowOptions,
@@ -98,6 +98,7 @@ fn run(options: &Options) -> Result<(), Failure> {
                 Merge::Max => WindowMerge::Max,
             },
         })?;
+    remark::unused(classifier.model());
     if let Some(function) = options.function {
         classifier = classifier.with_function(match function {
             Function::Softmax => ScoreFunction::Softmax,

@@ -14,8 +14,8 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use comfy_table::{CellAlignment, Table, presets};
 use common::lines::Lines;
-use common::model;
 use common::report::{self, Failure};
+use common::{model, remark};
 use deberta_core::LoadOptions;
 use deberta_core::tasks::{Aggregation, Entity, TokenClassifier, WindowOptions};
 use serde::Serialize;
@@ -84,6 +84,7 @@ fn run(options: &Options) -> Result<(), Failure> {
             Grouping::Average => Aggregation::Average,
             Grouping::Max => Aggregation::Max,
         });
+    remark::unused(tagger.model());
     if !options.ignore.is_empty() {
         tagger = tagger.with_ignored_labels(options.ignore.iter().map(String::as_str));
     }

@@ -320,7 +320,7 @@ fn damaged_model_directories() {
     );
     fs::remove_file(own.join("model.safetensors")).expect("removed");
     let said = refusal("classify", &["--model", path, "a"], b"");
-    assert!(said.contains("expected model.safetensors"), "{said}");
+    assert!(said.contains("expected one of model.safetensors"), "{said}");
     fs::write(own.join("model.safetensors"), weights).expect("written");
     fs::rename(own.join("tokenizer.json"), own.join("x")).expect("renamed");
     let said = refusal("classify", &["--model", path, "a"], b"");
@@ -352,6 +352,50 @@ fn a_reader_that_goes_away_is_no_error() {
         output.status.success() && output.stderr.is_empty(),
         "{output:?}"
     );
+}
+
+/// What of the files a model does not use, and observations too large for any memory.
+#[test]
+fn forward_remarks_and_limits() {
+    let output = folder("forward").join("remarks.safetensors");
+    let run = |case: &str, more: &[&str]| {
+        let model = fixture(&format!("models/{case}"));
+        let input = format!("{model}/input.safetensors");
+        let mut arguments = vec!["--model", &model, "--input", &input, "--output"];
+        arguments.push(output.to_str().expect("UTF-8"));
+        arguments.extend(more);
+        let output = run("forward", &arguments, b"");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).expect("UTF-8")
+    };
+    assert_eq!(run("v3", &[]), "");
+    let said = run("ignored_tensors", &[]);
+    assert!(
+        said.contains("no head") && said.contains("does not use"),
+        "{said}"
+    );
+    assert_eq!(run("ignored_tensors", &["--head", "base"]), "");
+
+    let long = folder("forward").join("long.safetensors");
+    let bytes = vec![0; 40_000 * 8];
+    let ids = TensorView::new(Dtype::I64, vec![1, 40_000], &bytes).expect("a view");
+    fs::write(
+        &long,
+        serialize([("input_ids", ids)], None).expect("a file"),
+    )
+    .expect("written");
+    let model = fixture("models/v3");
+    let arguments = [
+        "--model",
+        &model,
+        "--input",
+        long.to_str().expect("UTF-8"),
+        "--output",
+        output.to_str().expect("UTF-8"),
+        "--attentions",
+    ];
+    let said = refusal("forward", &arguments, b"");
+    assert!(said.contains("38.4 GB"), "{said}");
 }
 
 /// A page with a drawing per head and term, whatever the text, and none for a head that is not there.

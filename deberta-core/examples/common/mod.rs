@@ -2,6 +2,7 @@
 
 pub(crate) mod lines;
 pub(crate) mod model;
+pub(crate) mod remark;
 pub(crate) mod report;
 
 /// A text as a table shows it: one line, cut where it is long.

@@ -25,6 +25,8 @@ mod input;
 #[path = "../common/model.rs"]
 mod model;
 mod outputs;
+#[path = "../common/remark.rs"]
+mod remark;
 #[path = "../common/report.rs"]
 mod report;
 
@@ -119,6 +121,9 @@ impl From<PoolingName> for Pooling {
 /// Values of the largest matrix, hidden states or logits, of one forward pass.
 const VALUES_AT_ONCE: usize = 1 << 24;
 
+/// What is observed of pairs of tokens may take so much memory.
+const MOST_BYTES: usize = 4_000_000_000;
+
 fn main() -> ExitCode {
     report::end(run(&Options::parse()))
 }
@@ -133,6 +138,10 @@ fn run(options: &Options) -> Result<(), Failure> {
     }
     let input = Input::read(&options.input)?;
     let model = Model::load(model::directory(&options.model)?, load)?;
+    // Whoever asks for hidden states has asked for no head.
+    if options.head.is_none() || model.head() != HeadKind::Base {
+        remark::unused(&model);
+    }
     if model.head() == HeadKind::MultipleChoice && input.choices.is_none() {
         return Err(format!(
             "{}: input_ids: expected shape [B, C, L] for multiple choice, found {:?}",
@@ -150,6 +159,18 @@ fn run(options: &Options) -> Result<(), Failure> {
     }
     if options.attentions || options.score_terms {
         observe = observe.all_attention(model.config());
+    }
+    let pairs = observe.attention.len() * input.ids.nrows() * input.ids.ncols().pow(2);
+    let panels = usize::from(options.attentions) + 3 * usize::from(options.score_terms);
+    let bytes = pairs.saturating_mul(panels * size_of::<f32>());
+    if bytes > MOST_BYTES {
+        return Err(format!(
+            "--attentions and --score-terms would take {:.1} GB: expected at most {:.1} GB (they grow with the square \
+             of the length)",
+            bytes as f64 / 1e9,
+            MOST_BYTES as f64 / 1e9
+        )
+        .into());
     }
     let pooling = options.pooling.map(|p| (p.into(), options.normalize));
 
