@@ -98,12 +98,13 @@ pub struct Converted {
 }
 
 /// The files of tokenizers, and what belongs to a model besides.
-const COMPANIONS: [&str; 11] = [
+const COMPANIONS: [&str; 12] = [
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
     "spm.model",
+    "spiece.model",
     "vocab.json",
     "merges.txt",
     "generation_config.json",

@@ -33,7 +33,8 @@ impl Staging {
         builder.permissions(permissions);
         let folder = builder.tempdir_in(parent)?;
         let lock = File::create(folder.path().join(LOCK))?;
-        lock.lock()?;
+        // Where files cannot be locked no one takes this for an orphan either.
+        let _ = lock.lock();
         Ok(Self { folder, lock })
     }
 
