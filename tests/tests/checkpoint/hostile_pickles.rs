@@ -440,6 +440,21 @@ fn broken_stacks_and_lengths() {
     }
 }
 
+/// A reference to part of a storage, which only the older format's writer makes, means that part in either format.
+#[test]
+fn parts_of_storages_are_parts_in_both_formats() {
+    let part = tuple(&[text("part"), int(1), int(1)]);
+    let class = global("torch", "FloatStorage");
+    let id = [text("storage"), class, text("0"), text("cpu"), int(2), part];
+    let storage = [tuple(&id), b"Q".to_vec()].concat();
+    let object = beside_words("x", tensor(storage, 0, &[1], &[1]));
+    for bytes in [legacy(&object), zip(&entries(&object))] {
+        let checkpoint = open(bytes).expect("a good file");
+        assert_eq!(values(&checkpoint, WORDS), [1.0, 2.0]);
+        assert_eq!(values(&checkpoint, "x"), [2.0]);
+    }
+}
+
 /// Of several state dicts in one file, which one is meant is not for the reader to guess.
 #[test]
 fn several_state_dicts_are_refused() {

@@ -40,20 +40,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<HashMap<String, Tensor>, Refusal> {
     let program = pickle::load(&bytes[..range.end], range.start)?;
     let storage = |storage: &pickle::Storage<'_>| {
         let name = format!("{folder}/data/{}", storage.key);
-        let refuse = |expected, found: String| Refusal::new(storage.position, expected, found);
-        let range = archive.find(&name)?.ok_or_else(|| {
-            refuse(
-                format!("a storage in entry {name:?}"),
-                "no such entry".to_owned(),
-            )
+        let whole = archive.find(&name)?.ok_or_else(|| {
+            let expected = format!("a storage in entry {name:?}");
+            Refusal::new(storage.position, expected, "no such entry")
         })?;
-        if range.len() != storage.size {
-            return Err(refuse(
-                format!("{} bytes in entry {name:?}", storage.size),
-                range.len().to_string(),
-            ));
-        }
-        Ok(range)
+        storage.within(whole, "entry of key")
     };
     let storages = program
         .heap

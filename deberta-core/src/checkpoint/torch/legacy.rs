@@ -49,16 +49,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<HashMap<String, Tensor>, Refusal> {
                 "no such storage",
             )
         })?;
-        if whole.len() != storage.size {
-            return Err(Refusal::new(
-                storage.position,
-                format!("{} bytes in storage {:?}", storage.size, storage.key),
-                whole.len().to_string(),
-            ));
-        }
-        // The part was checked against the size.
-        let (offset, size) = storage.part;
-        Ok(whole.start + offset..whole.start + offset + size)
+        storage.within(whole.clone(), "storage")
     };
     let storages = program
         .heap

@@ -4,9 +4,12 @@
 //! deep, makes the result larger than the instructions that built it. Nothing here is recursive, dropping
 //! included.
 
+use std::ops::Range;
+
 use super::globals::Global;
 use crate::checkpoint::dtype::Dtype;
 use crate::checkpoint::tensor::View;
+use crate::checkpoint::torch::Refusal;
 
 /// A value of the machine.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +55,26 @@ pub(in super::super) struct Storage<'a> {
     pub(in super::super) dtype: Dtype,
     /// The byte of the file with the reference, for errors.
     pub(in super::super) position: usize,
+}
+
+impl Storage<'_> {
+    /// The part that this reference means of the storage that lies at `whole` in the file, in what `place` calls so.
+    pub(in super::super) fn within(
+        &self,
+        whole: Range<usize>,
+        place: &str,
+    ) -> Result<Range<usize>, Refusal> {
+        if whole.len() != self.size {
+            return Err(Refusal::new(
+                self.position,
+                format!("{} bytes in {place} {:?}", self.size, self.key),
+                whole.len().to_string(),
+            ));
+        }
+        // The part was checked against the size when it was read.
+        let (offset, size) = self.part;
+        Ok(whole.start + offset..whole.start + offset + size)
+    }
 }
 
 /// Where the tuples, lists and so on are.
