@@ -6,6 +6,8 @@
 //!
 //! Threads are those of the global rayon pool: set `RAYON_NUM_THREADS`. `DEBERTA_ISA` forces an instruction set.
 
+use deberta_kernels::{Isa, Precision, peak};
+
 /// Reproducible numbers between -1 and 1.
 pub fn numbers(count: usize) -> Vec<f32> {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
@@ -17,4 +19,16 @@ pub fn numbers(count: usize) -> Vec<f32> {
             (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
         })
         .collect()
+}
+
+/// Prints what the arithmetic units of one core can do: the ceiling of the throughputs that follow, per thread.
+pub fn peaks() {
+    let isa = Isa::from_env().expect("DEBERTA_ISA names a set of this processor");
+    for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
+        let rate = peak(isa, precision) / 1e9;
+        println!(
+            "peak of one core, {precision:?} with {}: {rate:.0} Gop/s",
+            isa.name()
+        );
+    }
 }

@@ -89,7 +89,9 @@ pub enum KernelError {
 #[non_exhaustive]
 pub enum IsaError {
     /// The name is none that this crate knows.
-    #[error("unknown instruction set {name:?}; known: portable, generic, avx2, avx512")]
+    #[error(
+        "unknown instruction set {name:?}; known: portable, generic, avx2, avx512, avx512-vnni, avx512-bf16"
+    )]
     Unknown {
         /// The name that was asked for.
         name: String,

@@ -50,6 +50,7 @@ mod embed;
 mod error;
 mod gemm;
 pub mod isa;
+mod memory;
 mod norm;
 mod parallel;
 pub mod reference;
@@ -65,7 +66,7 @@ pub use attention::{
 pub use conv::TokenConv;
 pub use embed::{EmbeddingTable, Storage};
 pub use error::{IsaError, KernelError};
-pub use gemm::{Epilogue, PackedWeights, linear};
+pub use gemm::{Epilogue, PackedWeights, Precision, linear, peak};
 pub use isa::Isa;
 pub use norm::LayerNorm;
 pub use softmax::softmax;

@@ -1,45 +1,38 @@
 //! How a product is cut: blocks for the caches, tasks for the threads.
 //!
 //! ```text
-//!               N columns, in panels                    for each task (rows x columns of the output):
-//!            ┌────────────┬────────────┐                  for each block of 192 values of k:
-//!   up to 96 │   task 0   │   task 1   │                    pack the rows of x into strips        (L2)
-//!   rows     ├────────────┼────────────┤                    for each panel of W                   (L1)
-//!            │   task 2   │   task 3   │                      for each strip: one register tile
-//!            └────────────┴────────────┘                  bias, activation, residual on the block, still in L2
+//!                N columns, in panels                  for each task (rows x columns of the output):
+//!             ┌────────────┬────────────┐                for each block of 768 values of k:
+//!   up to 192 │   task 0   │   task 1   │                  for each panel of W                      (L1, L2)
+//!   rows      ├────────────┼────────────┤                    for each strip of x: one register tile (L2)
+//!             │   task 2   │   task 3   │                bias, activation, residual on the block, still in L2
+//!             └────────────┴────────────┘              the task that completes some rows normalises them
 //! ```
 //!
-//! A block of 192 values of k makes a panel of `192 · 32 · 4 B = 24 KiB` (AVX-512) or half that (AVX2), which stays in
-//! the first-level cache while all strips pass by; the packed strips are `96 · 192 · 4 B = 72 KiB`, and a task's part
-//! of the output at most `96 · 1024 · 4 B = 384 KiB`: both fit the second-level cache.
-//! The cut depends on the shape alone, and no sum is ever split along k: see [`micro`](super::micro).
+//! The rows of x that a task reads in one block of k (`192 · 768 · 4 B = 576 KiB` in f32) and a panel's part
+//! (`48 · 768 · 4 B = 144 KiB`) stay in the second-level cache; the next panel is fetched into it while the strips pass
+//! by, so that tiles never wait for main memory. The cut depends on the shape alone, and no sum is ever split along k.
 
 use super::Epilogue;
-use super::micro::{Left, Target, pack_strips, product};
-use super::pack::{PackedWeights, panel_width, tile_rows};
+use super::dot::dispatch;
+use super::rows::with_rows;
+use super::target::Target;
+use super::tile::{Product, Rows};
+use super::transposed;
+use super::weights::{Form, Packed, PackedWeights};
 use crate::KernelError;
 use crate::activation::activate;
-use crate::isa::Isa;
 use crate::norm::normalize_row;
 use crate::parallel::{parallel, wanted_tasks};
 use crate::shape::{check_len, check_matrix, row_slice};
 use ndarray::{ArrayView2, ArrayViewMut2};
-use std::cell::RefCell;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Rows of the output per task.
-const BLOCK_ROWS: usize = 96;
-/// Values of k per block.
-const BLOCK_DEPTH: usize = 192;
-/// Columns of the output per task, at most.
-const BLOCK_COLUMNS: usize = 1024;
-/// Fewest columns per task: packing the rows again for each task costs about 16 columns' worth of time.
-const FEWEST_COLUMNS: usize = 64;
-
-thread_local! {
-    /// The packed strips of the task at hand.
-    static STRIPS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
-}
+/// Rows of the output per task, at most.
+const BLOCK_ROWS: usize = 192;
+/// Columns that form a unit of work where the weights are not in panels.
+const COLUMNS: usize = 16;
 
 /// `out = epilogue(x·Wᵀ)`, with `x: [T, K]`, `W: [N, K]`, `out: [T, N]`.
 ///
@@ -79,154 +72,151 @@ pub fn linear(
     if tokens == 0 {
         return Ok(());
     }
-    let stride = out.strides()[0] as usize;
-    // SAFETY: the view is a writable matrix with contiguous rows; the tasks below write disjoint parts of it.
-    let target = unsafe { Target::from_raw(out.as_mut_ptr(), stride, tokens, outputs) };
-    let isa = weights.isa();
-    let cut = Cut::new(tokens, outputs, panel_width(isa), tile_rows(isa));
-    let run = |task: usize| {
-        let (rows, columns) = cut.part(task);
-        block(x, weights, epilogue, rows, columns, target);
+    let stride = if tokens > 1 {
+        out.strides()[0] as usize
+    } else {
+        outputs
     };
-    parallel(cut.tasks(), run);
-    if let Some(norm) = epilogue.norm {
-        let rows_per_task = tokens.div_ceil(wanted_tasks()).max(8);
-        parallel(tokens.div_ceil(rows_per_task), |task| {
-            for i in (task * rows_per_task..tokens).take(rows_per_task) {
-                // SAFETY: each row belongs to one task.
-                normalize_row(weights.isa(), norm, unsafe { target.row(i) });
-            }
-        });
+    let task = Task {
+        x,
+        weights,
+        epilogue,
+        // SAFETY: the view is a writable matrix with contiguous rows; the tasks below write disjoint parts of it.
+        out: unsafe { Target::from_raw(out.as_mut_ptr(), stride, tokens, outputs) },
+    };
+    match weights.form() {
+        Form::Packed(packed) => {
+            let (isa, precision) = (weights.isa(), weights.precision());
+            let rows = row_slice(&x, 0..tokens);
+            let cut = Cut::new(tokens, packed.panels());
+            with_rows(isa, precision, rows, tokens, x.ncols(), packed, |left| {
+                cut.run(
+                    |rows, panels| task.packed(left, packed, rows, panels),
+                    &task,
+                );
+            });
+        }
+        Form::Transposed(values) => {
+            let cut = Cut::new(tokens, outputs.div_ceil(COLUMNS));
+            cut.run(|rows, units| task.transposed(values, rows, units), &task);
+        }
     }
     Ok(())
 }
 
-/// The cut of an output `[rows, columns]` into tasks.
+/// The cut of an output into tasks: rows, and units of columns.
 struct Cut {
     rows: usize,
-    columns: usize,
-    block_rows: usize,
-    block_columns: usize,
+    units: usize,
+    row_blocks: usize,
+    unit_blocks: usize,
 }
 
 impl Cut {
-    fn new(rows: usize, columns: usize, panel: usize, tile_rows: usize) -> Self {
+    fn new(rows: usize, units: usize) -> Self {
         let row_blocks = rows.div_ceil(BLOCK_ROWS);
-        let block_rows = rows
-            .div_ceil(row_blocks)
-            .next_multiple_of(tile_rows)
-            .min(rows);
-        let row_blocks = rows.div_ceil(block_rows);
-        let wanted = wanted_tasks().div_ceil(row_blocks);
-        let block_columns = columns
-            .div_ceil(wanted)
-            .clamp(FEWEST_COLUMNS, BLOCK_COLUMNS)
-            .next_multiple_of(panel)
-            .min(columns);
+        let unit_blocks = wanted_tasks().div_ceil(row_blocks).min(units);
         Self {
             rows,
-            columns,
-            block_rows,
-            block_columns,
+            units,
+            row_blocks,
+            unit_blocks,
         }
     }
 
-    fn tasks(&self) -> usize {
-        self.rows.div_ceil(self.block_rows) * self.columns.div_ceil(self.block_columns)
-    }
-
-    /// Tasks that share columns come together: their weights are still in the cache.
-    fn part(&self, task: usize) -> (Range<usize>, Range<usize>) {
-        let row_blocks = self.rows.div_ceil(self.block_rows);
-        let (row, column) = (
-            task % row_blocks * self.block_rows,
-            task / row_blocks * self.block_columns,
-        );
-        (
-            row..(row + self.block_rows).min(self.rows),
-            column..(column + self.block_columns).min(self.columns),
-        )
-    }
-}
-
-/// One task: a block of the output from the first product to the residual.
-fn block(
-    x: ArrayView2<'_, f32>,
-    weights: &PackedWeights,
-    epilogue: &Epilogue<'_>,
-    rows: Range<usize>,
-    columns: Range<usize>,
-    target: Target,
-) {
-    let isa = weights.isa();
-    let part = target.part(rows.clone(), columns.clone());
-    let (x_rows, stride) = row_slice(&x, rows.clone());
-    if let Isa::Generic(_) = isa {
-        baseline(x_rows, stride, weights, &columns, part, rows.len());
-    } else {
-        let panels = weights.panels();
-        let range = columns.start / panels.width..columns.end.div_ceil(panels.width);
-        STRIPS.with_borrow_mut(|strips| {
-            strips.resize(BLOCK_ROWS.max(rows.len()) * BLOCK_DEPTH, 0.0);
-            for start in (0..panels.depth).step_by(BLOCK_DEPTH) {
-                let depth = start..(start + BLOCK_DEPTH).min(panels.depth);
-                pack_strips(
-                    x_rows,
-                    stride,
-                    rows.len(),
-                    depth.clone(),
-                    tile_rows(isa),
-                    strips,
-                );
-                let left = Left::Strips { data: strips };
-                // SAFETY: this task has this part of the output to itself.
-                unsafe { product(isa, left, panels, range.clone(), depth, part, start > 0) };
+    /// Runs every task, and what follows when the last task of a block of rows is done.
+    fn run(&self, block: impl Fn(Range<usize>, Range<usize>) + Sync + Send, task: &Task<'_, '_>) {
+        let open: Vec<AtomicUsize> = (0..self.row_blocks)
+            .map(|_| AtomicUsize::new(self.unit_blocks))
+            .collect();
+        // Tasks that share columns come together: their weights are still in the cache.
+        parallel(self.row_blocks * self.unit_blocks, |index| {
+            let (row_block, unit_block) = (index % self.row_blocks, index / self.row_blocks);
+            let rows = share(self.rows, self.row_blocks, row_block);
+            block(
+                rows.clone(),
+                share(self.units, self.unit_blocks, unit_block),
+            );
+            // Acquire and release: whoever is last sees what the others wrote.
+            if open[row_block].fetch_sub(1, Ordering::AcqRel) == 1 {
+                task.normalize(rows);
             }
         });
     }
-    for (i, token) in rows.enumerate() {
-        // SAFETY: this task has this part of the output to itself.
-        let row = unsafe { part.row(i) };
-        let bias = epilogue.bias.map(|bias| &bias[columns.clone()]);
-        activate(isa, epilogue.activation, bias, row);
-        if let Some(residual) = &epilogue.residual {
-            let (values, _) = row_slice(residual, token..token + 1);
-            row.iter_mut()
-                .zip(&values[columns.clone()])
-                .for_each(|(o, r)| *o += r);
-        }
-    }
 }
 
-/// The product by `matrixmultiply`, for processors without a micro-kernel of ours.
-fn baseline(
-    x: &[f32],
-    stride: usize,
-    weights: &PackedWeights,
-    columns: &Range<usize>,
-    part: Target,
-    rows: usize,
-) {
-    let panels = weights.panels();
-    let right = &panels.panel(0)[columns.start..];
-    // SAFETY: the left operand is `rows` rows of `depth` values, the right one `depth` rows as wide as the matrix of
-    // which `columns` are used, and this task has its part of the output to itself.
-    unsafe {
-        matrixmultiply::sgemm(
-            rows,
-            panels.depth,
-            columns.len(),
-            1.0,
-            x.as_ptr(),
-            stride as isize,
-            1,
-            right.as_ptr(),
-            panels.width as isize,
-            1,
-            0.0,
-            part.row(0).as_mut_ptr(),
-            part.stride() as isize,
-            1,
-        );
+/// Part `index` of `count` parts of `total` things, as equal as possible.
+fn share(total: usize, count: usize, index: usize) -> Range<usize> {
+    index * total / count..(index + 1) * total / count
+}
+
+/// What all tasks of a product share.
+struct Task<'a, 'e> {
+    x: ArrayView2<'a, f32>,
+    weights: &'a PackedWeights,
+    epilogue: &'a Epilogue<'e>,
+    out: Target,
+}
+
+impl Task<'_, '_> {
+    /// A block of the output, from the first product to the residual.
+    fn packed(&self, left: Rows, packed: &Packed, rows: Range<usize>, panels: Range<usize>) {
+        let end = (panels.end * packed.width).min(self.weights.outputs());
+        let columns = panels.start * packed.width..end;
+        let c = self.out.part(rows.clone(), columns.clone());
+        let product = Product {
+            // SAFETY: the operand has these rows.
+            left: unsafe { left.from(rows.start) },
+            right: packed,
+            panels,
+            c,
+        };
+        dispatch(self.weights.isa(), self.weights.precision(), product);
+        self.finish(rows, columns, c);
+    }
+
+    /// The same with `matrixmultiply`.
+    fn transposed(&self, values: &[f32], rows: Range<usize>, units: Range<usize>) {
+        let outputs = self.weights.outputs();
+        let columns = units.start * COLUMNS..(units.end * COLUMNS).min(outputs);
+        let c = self.out.part(rows.clone(), columns.clone());
+        let x = row_slice(&self.x, rows.clone());
+        let inputs = self.weights.inputs();
+        // SAFETY: this task has this part of the output to itself.
+        unsafe { transposed::product(x, inputs, values, outputs, columns.clone(), c) };
+        self.finish(rows, columns, c);
+    }
+
+    /// Bias, activation and residual of a block.
+    fn finish(&self, rows: Range<usize>, columns: Range<usize>, c: Target) {
+        let Epilogue {
+            bias,
+            activation,
+            residual,
+            ..
+        } = self.epilogue;
+        for (i, token) in rows.enumerate() {
+            // SAFETY: this task has this part of the output to itself.
+            let row = unsafe { c.row(i) };
+            let bias = bias.map(|bias| &bias[columns.clone()]);
+            activate(self.weights.isa(), *activation, bias, row);
+            if let Some(residual) = residual {
+                let (values, _) = row_slice(residual, token..token + 1);
+                row.iter_mut()
+                    .zip(&values[columns.clone()])
+                    .for_each(|(o, r)| *o += r);
+            }
+        }
+    }
+
+    /// Normalises rows that are complete otherwise.
+    fn normalize(&self, rows: Range<usize>) {
+        let Some(norm) = self.epilogue.norm else {
+            return;
+        };
+        for i in rows {
+            // SAFETY: every task of these rows is done, and this is called once for them.
+            normalize_row(self.weights.isa(), norm, unsafe { self.out.row(i) });
+        }
     }
 }

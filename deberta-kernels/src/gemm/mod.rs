@@ -1,15 +1,28 @@
 //! Linear layers: `x·Wᵀ` with weights packed beforehand and an [`Epilogue`].
 //!
-//! * [`pack`](self): the weights in panels, [`PackedWeights`], made once at load.
-//! * `micro`: the register tile, which is all that depends on the instruction set.
+//! * `weights`: the weights in panels, [`PackedWeights`], made once at load; `quantize`: those of 8 bits.
+//! * `rows`: the activations in the form that the precision asks for.
+//! * `dot`: sums of products, which is all that depends on precision and instruction set.
+//! * `tile`: the register tile over them, and how tiles cover a block.
 //! * `linear`: how a product is cut into blocks for the caches and into tasks for the threads.
 //! * `epilogue`: what happens to the sums: bias, activation, residual, LayerNorm.
+//! * `peak`: the ceiling of all that.
+//! * `transposed`: the product by `matrixmultiply`, for processors without a tile of ours.
 
+mod dot;
 mod epilogue;
 mod linear;
 pub(crate) mod micro;
 pub(crate) mod pack;
+mod peak;
+mod quantize;
+mod rows;
+mod target;
+mod tile;
+mod transposed;
+mod weights;
 
 pub use epilogue::Epilogue;
 pub use linear::linear;
-pub use pack::PackedWeights;
+pub use peak::peak;
+pub use weights::{PackedWeights, Precision};

@@ -1,23 +1,59 @@
-//! 512-bit vectors: AVX-512 as every processor since Skylake-X and Zen 4 has it. Its extensions for int8 (VNNI)
-//! and bf16 (BF16) would be further proofs beside this one.
+//! 512-bit vectors: AVX-512 as every processor since Skylake-X and Zen 4 has it, with or without its extensions for
+//! int8 (VNNI) and bf16 (BF16).
 
 use super::Simd;
 use std::arch::x86_64::*;
 
-/// Proof that the processor has AVX-512 F, BW, DQ and VL.
+/// Proof that the processor has AVX-512 F, BW, DQ and VL, and the extensions up to a certain one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Avx512(());
+pub struct Avx512(Extension);
+
+/// How far the extensions go. Every processor with BF16 has VNNI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Extension {
+    None,
+    Vnni,
+    Bf16,
+}
 
 impl Avx512 {
-    /// The proof, if the processor has the instructions.
-    pub fn new() -> Option<Self> {
-        (is_x86_feature_detected!("avx512f")
+    /// The proofs that the processor allows, the one with most extensions first.
+    pub fn all() -> Vec<Self> {
+        let base = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("fma"))
-        .then_some(Self(()))
+            && is_x86_feature_detected!("fma");
+        let vnni = base && is_x86_feature_detected!("avx512vnni");
+        let bf16 = vnni && is_x86_feature_detected!("avx512bf16");
+        [
+            (bf16, Extension::Bf16),
+            (vnni, Extension::Vnni),
+            (base, Extension::None),
+        ]
+        .into_iter()
+        .filter_map(|(present, extension)| present.then_some(Self(extension)))
+        .collect()
+    }
+
+    /// Whether `vpdpbusd` may be used.
+    pub fn has_vnni(self) -> bool {
+        self.0 >= Extension::Vnni
+    }
+
+    /// Whether `vdpbf16ps` may be used.
+    pub fn has_bf16(self) -> bool {
+        self.0 >= Extension::Bf16
+    }
+
+    /// The name of the set.
+    pub(super) fn name(self) -> &'static str {
+        match self.0 {
+            Extension::None => "avx512",
+            Extension::Vnni => "avx512-vnni",
+            Extension::Bf16 => "avx512-bf16",
+        }
     }
 }
 
@@ -48,6 +84,11 @@ impl Simd for Avx512 {
     unsafe fn store(self, v: __m512, p: *mut f32) {
         // SAFETY: the caller promises LANES writable values, and self the instruction.
         unsafe { _mm512_storeu_ps(p, v) }
+    }
+    #[inline(always)]
+    unsafe fn store_bytes(self, v: __m512, p: *mut u8) {
+        // SAFETY: the caller promises LANES writable bytes, and self the instructions.
+        unsafe { _mm_storeu_si128(p.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v))) }
     }
     #[inline(always)]
     fn add(self, a: __m512, b: __m512) -> __m512 {

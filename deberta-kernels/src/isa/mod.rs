@@ -4,7 +4,7 @@
 //! processor. A kernel is written once, generic over [`Simd`]; [`Isa::dispatch`] runs it with the
 //! compiler allowed to use the instructions of that set, and is the only place that does so.
 //!
-//! `DEBERTA_ISA=portable|generic|avx2|avx512` forces a narrower set, for tests and for measuring.
+//! `DEBERTA_ISA=portable|generic|avx2|avx512|avx512-vnni|avx512-bf16` forces a narrower set, for tests and for measuring.
 
 mod portable;
 mod simd;
@@ -43,7 +43,8 @@ pub enum Isa {
     /// 256-bit vectors with fused multiply-add.
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
-    /// 512-bit vectors (AVX-512 F, BW, DQ, VL).
+    /// 512-bit vectors (AVX-512 F, BW, DQ, VL), with the extensions for int8 (VNNI) and bf16 (BF16) where the processor
+    /// has them.
     #[cfg(target_arch = "x86_64")]
     Avx512(Avx512),
 }
@@ -54,7 +55,7 @@ impl Isa {
         let mut all = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
-            all.extend(Avx512::new().map(Self::Avx512));
+            all.extend(Avx512::all().into_iter().map(Self::Avx512));
             all.extend(Avx2::new().map(Self::Avx2));
         }
         all.push(Self::Generic(Portable));
@@ -83,7 +84,15 @@ impl Isa {
     /// # Errors
     /// [`IsaError`] if the name is unknown or this processor lacks the set.
     pub fn from_name(name: &str) -> Result<Self, IsaError> {
-        if !["portable", "generic", "avx2", "avx512"].contains(&name) {
+        const KNOWN: [&str; 6] = [
+            "portable",
+            "generic",
+            "avx2",
+            "avx512",
+            "avx512-vnni",
+            "avx512-bf16",
+        ];
+        if !KNOWN.contains(&name) {
             return Err(IsaError::Unknown { name: name.into() });
         }
         let available = Self::available();
@@ -108,7 +117,7 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(_) => "avx2",
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512(_) => "avx512",
+            Self::Avx512(simd) => simd.name(),
         }
     }
 

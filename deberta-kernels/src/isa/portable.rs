@@ -34,6 +34,11 @@ impl Simd for Portable {
         unsafe { p.cast::<V>().write(v) }
     }
     #[inline(always)]
+    unsafe fn store_bytes(self, v: V, p: *mut u8) {
+        // SAFETY: the caller promises LANES writable bytes.
+        unsafe { p.cast::<[u8; 4]>().write(v.map(|x| x as u8)) }
+    }
+    #[inline(always)]
     fn add(self, a: V, b: V) -> V {
         zip(a, b, |x, y| x + y)
     }

@@ -68,6 +68,12 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// The largest lane.
     fn max_lanes(self, a: Self::Vector) -> f32;
 
+    /// Writes integers from 0 to 255, one byte per lane.
+    ///
+    /// # Safety
+    /// `p` is valid for writing `LANES` bytes.
+    unsafe fn store_bytes(self, v: Self::Vector, p: *mut u8);
+
     /// Reads the first vector of a slice.
     ///
     /// # Panics

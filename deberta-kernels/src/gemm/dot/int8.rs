@@ -1,0 +1,315 @@
+//! 8-bit integers with sums in 32 bits: unsigned activations times signed weights.
+//!
+//! A row of activations `x` in one group of k is kept as `x ≈ step·q + low` with `q` from 0 to 255, a column of weights
+//! as `w ≈ scale·p` with `p` from -127 to 127. Their product over the group is then
+//!
+//! ```text
+//! Σ_k x_k·w_k  ≈  scale·( step·Σ_k q_k·p_k + low·Σ_k p_k )
+//! ```
+//!
+//! The first sum is exact in integers, the second is known when the weights are packed.
+
+use super::{Dot, Edge, tile_rows};
+use crate::isa::{Portable, Simd};
+
+/// The largest number of the left operand.
+const LEVELS: f32 = 255.0;
+
+/// The step and the lowest value of a group: `x ≈ step·q + low`. NaN or an infinity in the group makes the step NaN,
+/// and so every sum that the group is part of.
+#[inline(always)]
+fn range<S: Simd>(s: S, values: &[f32]) -> [f32; 2] {
+    let first = values.first().copied().unwrap_or(0.0);
+    let (mut low, mut high, mut doubt) = (s.splat(first), s.splat(first), s.splat(0.0));
+    let mut visit = |x| {
+        low = s.min(low, x);
+        high = s.max(high, x);
+        // Zero, or NaN where x is not finite.
+        doubt = s.add(doubt, s.mul(x, s.splat(0.0)));
+    };
+    let mut chunks = values.chunks_exact(S::LANES);
+    for chunk in &mut chunks {
+        visit(s.load_slice(chunk));
+    }
+    if !chunks.remainder().is_empty() {
+        visit(s.load_partial(chunks.remainder(), first));
+    }
+    let high = s.max_lanes(high);
+    let low = -s.max_lanes(s.sub(s.splat(0.0), low));
+    let doubt = s.sum_lanes(doubt);
+    [(high - low) / LEVELS + doubt, low]
+}
+
+/// Rounds a group of values to `q`, a byte each.
+#[inline(always)]
+fn quantize<S: Simd>(s: S, values: &[f32], to: &mut [u8]) -> [f32; 2] {
+    let [step, low] = range(s, values);
+    let inverse = if step > 0.0 { 1.0 / step } else { 0.0 };
+    let (inverse, lowest) = (s.splat(inverse), s.splat(low));
+    for (from, to) in values.chunks(S::LANES).zip(to.chunks_mut(S::LANES)) {
+        let x = if from.len() == S::LANES {
+            s.load_slice(from)
+        } else {
+            s.load_partial(from, low)
+        };
+        let q = s.round(s.mul(s.sub(x, lowest), inverse));
+        // The order of the operands turns NaN into a number.
+        let q = s.min(s.max(q, s.splat(0.0)), s.splat(LEVELS));
+        if to.len() == S::LANES {
+            // SAFETY: the slice has a byte per lane.
+            unsafe { s.store_bytes(q, to.as_mut_ptr()) };
+        } else {
+            let mut bytes = [0; 16];
+            // SAFETY: no vector has more than 16 lanes.
+            unsafe { s.store_bytes(q, bytes.as_mut_ptr()) };
+            to.copy_from_slice(&bytes[..to.len()]);
+        }
+    }
+    [step, low]
+}
+
+/// Four bytes per step, as they are.
+#[inline(always)]
+fn narrow_bytes<S: Simd>(s: S, from: &[f32], to: &mut [u8]) -> [f32; 2] {
+    let (given, missing) = to.split_at_mut(from.len());
+    missing.fill(0);
+    quantize(s, from, given)
+}
+
+/// `begin` and `end` of integer sums: a group's integers are complete before they become real numbers.
+macro_rules! grouped {
+    ($simd:ty, $zero:expr, $to_float:expr) => {
+        #[inline(always)]
+        unsafe fn begin(self, _: *const f32, _: bool) -> Self::Sum {
+            $zero
+        }
+        #[inline(always)]
+        unsafe fn end(self, sum: Self::Sum, c: *mut f32, accumulate: bool, edge: Edge) {
+            let s = self.simd();
+            // SAFETY: the caller promises a vector at `c` and at the factors of the columns, and one pair for the row.
+            unsafe {
+                let [step, low] = *edge.row;
+                let constant = s.mul(s.splat(low), s.load(edge.totals));
+                let product = s.mul_add(s.splat(step), $to_float(sum), constant);
+                let scales = s.load(edge.scales);
+                let c_new = if accumulate {
+                    s.mul_add(scales, product, s.load(c))
+                } else {
+                    s.mul(scales, product)
+                };
+                s.store(c_new, c);
+            }
+        }
+    };
+}
+
+/// Plain integers.
+#[derive(Clone, Copy)]
+pub(crate) struct PortableInt8;
+
+impl Dot for PortableInt8 {
+    type Simd = Portable;
+    type Spread = [u8; 4];
+    type Columns = [[i8; 4]; 4];
+    type Sum = [i32; 4];
+    const STEP: usize = 4;
+    const LEFT: usize = 4;
+    const ROWS: usize = tile_rows::<Portable>();
+
+    #[inline(always)]
+    fn simd(self) -> Portable {
+        Portable
+    }
+    #[inline(always)]
+    fn narrow(self, from: &[f32], to: &mut [u8]) -> [f32; 2] {
+        narrow_bytes(Portable, from, to)
+    }
+    #[inline(always)]
+    unsafe fn spread(self, p: *const u8) -> [u8; 4] {
+        // SAFETY: the caller promises four readable bytes.
+        unsafe { p.cast::<[u8; 4]>().read() }
+    }
+    #[inline(always)]
+    unsafe fn columns(self, p: *const u32) -> [[i8; 4]; 4] {
+        // SAFETY: the caller promises four columns of four bytes.
+        unsafe { p.cast::<[[i8; 4]; 4]>().read() }
+    }
+    #[inline(always)]
+    fn dot(self, sum: [i32; 4], left: [u8; 4], right: [[i8; 4]; 4]) -> [i32; 4] {
+        std::array::from_fn(|column| {
+            let products = left.iter().zip(right[column]);
+            sum[column]
+                + products
+                    .map(|(&q, p)| i32::from(q) * i32::from(p))
+                    .sum::<i32>()
+        })
+    }
+    grouped!(Portable, [0; 4], |sum: [i32; 4]| sum.map(|x| x as f32));
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86::{PairsInt8, Vnni};
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::*;
+    use crate::isa::{Avx2, Avx512};
+    use std::arch::x86_64::*;
+
+    /// Four products and their sum in one instruction, `vpdpbusd`.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Vnni(Avx512);
+
+    impl Vnni {
+        /// The products, if the instruction set has the extension.
+        pub(crate) fn new(simd: Avx512) -> Option<Self> {
+            simd.has_vnni().then_some(Self(simd))
+        }
+    }
+
+    impl Dot for Vnni {
+        type Simd = Avx512;
+        type Spread = __m512i;
+        type Columns = __m512i;
+        type Sum = __m512i;
+        const STEP: usize = 4;
+        const LEFT: usize = 4;
+        const ROWS: usize = tile_rows::<Avx512>();
+
+        #[inline(always)]
+        fn simd(self) -> Avx512 {
+            self.0
+        }
+        #[inline(always)]
+        fn narrow(self, from: &[f32], to: &mut [u8]) -> [f32; 2] {
+            narrow_bytes(self.0, from, to)
+        }
+        #[inline(always)]
+        unsafe fn spread(self, p: *const u8) -> __m512i {
+            // SAFETY: the caller promises four readable bytes, and self the instruction.
+            unsafe { _mm512_set1_epi32(p.cast::<i32>().read_unaligned()) }
+        }
+        #[inline(always)]
+        unsafe fn columns(self, p: *const u32) -> __m512i {
+            // SAFETY: the caller promises sixteen columns, and self the instruction.
+            unsafe { _mm512_loadu_si512(p.cast()) }
+        }
+        #[inline(always)]
+        fn dot(self, sum: __m512i, left: __m512i, right: __m512i) -> __m512i {
+            // SAFETY: a value of the type exists only on processors that have the instruction.
+            unsafe { _mm512_dpbusd_epi32(sum, left, right) }
+        }
+        grouped!(
+            Avx512,
+            // SAFETY: a value of the type exists only on processors that have the instruction.
+            unsafe { _mm512_setzero_si512() },
+            |sum| _mm512_cvtepi32_ps(sum)
+        );
+    }
+
+    /// Products of numbers widened to 16 bits, in pairs, by `vpmaddwd`. Unlike `vpmaddubsw` it cannot overflow.
+    ///
+    /// The left operand is kept widened, in the order first, third, second, fourth: that is how shifts take the bytes of
+    /// the right one apart.
+    #[derive(Clone, Copy)]
+    pub(crate) struct PairsInt8<S>(pub(crate) S);
+
+    /// The left operand of a step: 16-bit numbers in the order in which pairs meet.
+    #[inline(always)]
+    fn narrow_pairs<S: Simd>(s: S, from: &[f32], to: &mut [u8]) -> [f32; 2] {
+        // The bytes first, in the second half; widening then catches up with what it reads just at the end.
+        let bytes = to.len() / 2;
+        let edge = narrow_bytes(s, from, &mut to[bytes..]);
+        for step in 0..bytes / 4 {
+            let [a, b, c, d] = std::array::from_fn(|i| to[bytes + 4 * step + i]);
+            to[8 * step..8 * step + 8].copy_from_slice(&[a, 0, c, 0, b, 0, d, 0]);
+        }
+        edge
+    }
+
+    macro_rules! pairs {
+        ($simd:ty, $register:ty, $load:ident, $splat:ident, $left:ident, $right:ident, $madd:ident, $add:ident,
+         $zero:ident, $to_float:ident) => {
+            impl Dot for PairsInt8<$simd> {
+                type Simd = $simd;
+                type Spread = ($register, $register);
+                type Columns = ($register, $register);
+                type Sum = $register;
+                const STEP: usize = 4;
+                const LEFT: usize = 8;
+                const ROWS: usize = tile_rows::<$simd>();
+
+                #[inline(always)]
+                fn simd(self) -> $simd {
+                    self.0
+                }
+                #[inline(always)]
+                fn narrow(self, from: &[f32], to: &mut [u8]) -> [f32; 2] {
+                    narrow_pairs(self.0, from, to)
+                }
+                #[inline(always)]
+                unsafe fn spread(self, p: *const u8) -> Self::Spread {
+                    let p = p.cast::<i32>();
+                    // SAFETY: the caller promises eight readable bytes, and self the instruction.
+                    unsafe {
+                        (
+                            $splat(p.read_unaligned()),
+                            $splat(p.add(1).read_unaligned()),
+                        )
+                    }
+                }
+                #[inline(always)]
+                unsafe fn columns(self, p: *const u32) -> Self::Columns {
+                    // SAFETY: the caller promises a vector of columns, and self the instructions.
+                    unsafe {
+                        let bytes = $load(p.cast());
+                        ($right::<8>($left::<8>(bytes)), $right::<8>(bytes))
+                    }
+                }
+                #[inline(always)]
+                fn dot(
+                    self,
+                    sum: $register,
+                    left: Self::Spread,
+                    right: Self::Columns,
+                ) -> $register {
+                    // SAFETY: a value of the type exists only on processors that have the instructions.
+                    unsafe {
+                        let products = $add($madd(left.0, right.0), $madd(left.1, right.1));
+                        $add(sum, products)
+                    }
+                }
+                grouped!(
+                    $simd,
+                    // SAFETY: a value of the type exists only on processors that have the instruction.
+                    unsafe { $zero() },
+                    |sum| $to_float(sum)
+                );
+            }
+        };
+    }
+    pairs!(
+        Avx2,
+        __m256i,
+        _mm256_loadu_si256,
+        _mm256_set1_epi32,
+        _mm256_slli_epi16,
+        _mm256_srai_epi16,
+        _mm256_madd_epi16,
+        _mm256_add_epi32,
+        _mm256_setzero_si256,
+        _mm256_cvtepi32_ps
+    );
+    pairs!(
+        Avx512,
+        __m512i,
+        _mm512_loadu_si512,
+        _mm512_set1_epi32,
+        _mm512_slli_epi16,
+        _mm512_srai_epi16,
+        _mm512_madd_epi16,
+        _mm512_add_epi32,
+        _mm512_setzero_si512,
+        _mm512_cvtepi32_ps
+    );
+}

@@ -1,0 +1,85 @@
+//! Weights to 8 bits.
+//!
+//! Each output has a scale for every group of [`GROUP`] inputs: `w ≈ scale·p` with `p` from -127 to 127 and
+//! `scale = max |w| / 127`.
+
+use super::weights::GROUP;
+use crate::isa::{Operation, Simd};
+
+/// The largest quantised weight.
+const LARGEST: f32 = 127.0;
+
+/// Packs up to `width` rows, four values per step, with the scale and the sum of each group of each row.
+///
+/// NaN or an infinity makes the scale of its group NaN.
+pub(super) struct QuantizePanel<'a> {
+    /// `[up to width, inputs]`
+    pub(super) rows: &'a [f32],
+    pub(super) inputs: usize,
+    /// `[steps, width]`
+    pub(super) panel: &'a mut [u32],
+    pub(super) width: usize,
+    /// `[groups, width]`
+    pub(super) scales: &'a mut [f32],
+    /// `[groups, width]`
+    pub(super) totals: &'a mut [f32],
+}
+
+impl Operation for QuantizePanel<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let width = self.width;
+        let mut bytes = [0; GROUP];
+        for (lane, row) in self.rows.chunks_exact(self.inputs).enumerate() {
+            for (index, group) in row.chunks(GROUP).enumerate() {
+                let bytes = &mut bytes[..group.len().next_multiple_of(4)];
+                let scale = quantize(s, group, bytes);
+                self.scales[index * width + lane] = scale;
+                let total: i32 = bytes.iter().map(|&p| i32::from(p.cast_signed())).sum();
+                self.totals[index * width + lane] = total as f32;
+                let steps = self.panel[index * GROUP / 4 * width..].chunks_mut(width);
+                for (columns, quad) in steps.zip(bytes.as_chunks::<4>().0) {
+                    columns[lane] = u32::from_le_bytes(*quad);
+                }
+            }
+        }
+    }
+}
+
+/// Rounds a group to signed bytes, zero where there are more bytes than values, and returns its scale.
+#[inline(always)]
+fn quantize<S: Simd>(s: S, group: &[f32], bytes: &mut [u8]) -> f32 {
+    let (mut largest, mut doubt) = (s.splat(0.0), s.splat(0.0));
+    let load = |chunk: &[f32]| {
+        if chunk.len() == S::LANES {
+            s.load_slice(chunk)
+        } else {
+            s.load_partial(chunk, 0.0)
+        }
+    };
+    for chunk in group.chunks(S::LANES) {
+        let x = load(chunk);
+        largest = s.max(largest, s.abs(x));
+        // Zero, or NaN where x is not finite.
+        doubt = s.add(doubt, s.mul(x, s.splat(0.0)));
+    }
+    let scale = s.max_lanes(largest) / LARGEST + s.sum_lanes(doubt);
+    let inverse = s.splat(if scale > 0.0 { 1.0 / scale } else { 0.0 });
+    // Bytes are written unsigned, from 1 to 255 with zero at 128.
+    const ZERO: f32 = 128.0;
+    for (chunk, bytes) in group.chunks(S::LANES).zip(bytes.chunks_mut(S::LANES)) {
+        let p = s.round(s.mul(load(chunk), inverse));
+        let p = s.min(s.max(p, s.splat(-LARGEST)), s.splat(LARGEST));
+        let mut written = [0; 16];
+        // SAFETY: no vector has more than 16 lanes.
+        unsafe { s.store_bytes(s.add(p, s.splat(ZERO)), written.as_mut_ptr()) };
+        for (byte, written) in bytes.iter_mut().zip(written) {
+            *byte = written ^ 0x80;
+        }
+    }
+    // Missing lanes were zero; a group that ends with a whole vector may have further bytes.
+    bytes[group.len()..].fill(0);
+    scale
+}

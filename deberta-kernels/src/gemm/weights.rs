@@ -1,0 +1,363 @@
+//! The weights of a linear layer in the form and order in which tiles read them.
+
+use super::dot::{Dot, DotOperation, dispatch};
+use super::quantize::QuantizePanel;
+use super::tile::VECTORS;
+use super::{dot, transposed};
+use crate::KernelError;
+use crate::isa::{Isa, Simd};
+use crate::memory::Aligned;
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// The arithmetic of a linear layer. Activations come and go in `f32`; sums are `f32` too.
+///
+/// | precision | weights | activations | bytes per weight |
+/// |---|---|---|---|
+/// | [`F32`](Self::F32) | as they are | as they are | 4 |
+/// | [`Bf16`](Self::Bf16) | rounded to bf16 | rounded to bf16 | 2 |
+/// | [`Int8`](Self::Int8) | 255 levels per output and group of inputs | 256 levels per row and group of inputs | about 1.1 |
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Precision {
+    /// Single precision.
+    #[default]
+    F32,
+    /// The upper half of single precision.
+    Bf16,
+    /// 8-bit integers with the scales of small groups.
+    Int8,
+}
+
+/// Inputs that share a scale in [`Precision::Int8`].
+pub(super) const GROUP: usize = 128;
+
+/// A matrix `W: [N, K]` packed for computing `x·Wᵀ`, once, when a model loads.
+///
+/// ```
+/// use deberta_kernels::{Isa, PackedWeights};
+/// let weights = PackedWeights::new(Isa::detect(), &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 2, 3)?;
+/// assert_eq!((weights.outputs(), weights.inputs()), (2, 3));
+/// # Ok::<(), deberta_kernels::KernelError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct PackedWeights {
+    isa: Isa,
+    outputs: usize,
+    inputs: usize,
+    precision: Precision,
+    form: Form,
+}
+
+/// How the weights are kept.
+#[derive(Debug, Clone)]
+pub(super) enum Form {
+    /// For our own tiles.
+    Packed(Packed),
+    /// `[K, N]`, for `matrixmultiply`.
+    Transposed(Vec<f32>),
+}
+
+/// The right operand of a product, cut into panels as wide as a register tile.
+///
+/// Column `n` lies in panel `n / width`; within a panel the columns of one step of k lie side by side, so that a tile
+/// reads memory in one forward sweep. Steps and columns beyond the matrix are zero:
+///
+/// ```text
+/// values k = step·s .. step·(s+1) of column n  ->  data[n / width][s][n % width]
+/// ```
+#[derive(Debug, Clone)]
+pub(super) struct Packed {
+    data: Aligned<u32>,
+    /// Columns per panel.
+    pub(super) width: usize,
+    /// Values of k per step.
+    pub(super) step: usize,
+    /// Steps per column.
+    pub(super) steps: usize,
+    /// The factors of quantised weights.
+    groups: Option<Groups>,
+}
+
+/// The factors of quantised weights, `[panel][group][column]`.
+#[derive(Debug, Clone)]
+struct Groups {
+    scales: Vec<f32>,
+    totals: Vec<f32>,
+    /// Groups per column.
+    count: usize,
+}
+
+impl PackedWeights {
+    /// Packs the row-major matrix `weights: [outputs, inputs]` in single precision for the given instruction set.
+    ///
+    /// # Errors
+    /// [`KernelError::Shape`] if the slice does not hold `outputs · inputs` values, or none.
+    pub fn new(
+        isa: Isa,
+        weights: &[f32],
+        outputs: usize,
+        inputs: usize,
+    ) -> Result<Self, KernelError> {
+        Self::with_precision(isa, Precision::F32, weights, outputs, inputs)
+    }
+
+    /// The same in any precision.
+    ///
+    /// # Errors
+    /// As [`PackedWeights::new`].
+    ///
+    /// ```
+    /// use deberta_kernels::{Isa, PackedWeights, Precision};
+    /// let weights = [0.5; 512];
+    /// let packed = PackedWeights::with_precision(Isa::detect(), Precision::Int8, &weights, 2, 256)?;
+    /// assert_eq!(packed.precision(), Precision::Int8);
+    /// # Ok::<(), deberta_kernels::KernelError>(())
+    /// ```
+    pub fn with_precision(
+        isa: Isa,
+        precision: Precision,
+        weights: &[f32],
+        outputs: usize,
+        inputs: usize,
+    ) -> Result<Self, KernelError> {
+        if outputs.checked_mul(inputs) != Some(weights.len()) {
+            return Err(KernelError::Shape {
+                argument: "weights",
+                expected: vec![outputs, inputs],
+                found: vec![weights.len()],
+            });
+        }
+        Self::from_rows(isa, precision, outputs, inputs, |rows, to| {
+            to.copy_from_slice(&weights[rows.start * inputs..rows.end * inputs]);
+            Ok(())
+        })
+    }
+
+    /// Packs weights that are read a few rows at a time: `read(rows, to)` writes these rows of `[outputs, inputs]`
+    /// to `to`, row-major. Rows are read on the current rayon pool, in no particular order, each once, so that a matrix
+    /// in a file never lies in memory as a whole.
+    ///
+    /// # Errors
+    /// [`KernelError::Shape`] if there are no weights, and whatever `read` returns.
+    pub fn from_rows<E: From<KernelError> + Send>(
+        isa: Isa,
+        precision: Precision,
+        outputs: usize,
+        inputs: usize,
+        read: impl Fn(Range<usize>, &mut [f32]) -> Result<(), E> + Sync,
+    ) -> Result<Self, E> {
+        let total = outputs.checked_mul(inputs).filter(|&n| n > 0);
+        if total.is_none_or(|n| n > isize::MAX as usize / 8) {
+            return Err(KernelError::Shape {
+                argument: "weights",
+                expected: vec![1, 1],
+                found: vec![outputs, inputs],
+            }
+            .into());
+        }
+        let form = match (isa, precision) {
+            (Isa::Generic(_), Precision::F32) => {
+                Form::Transposed(transposed::read(outputs, inputs, &read)?)
+            }
+            _ => Form::Packed(Packed::read(isa, precision, outputs, inputs, &read)?),
+        };
+        Ok(Self {
+            isa,
+            outputs,
+            inputs,
+            precision,
+            form,
+        })
+    }
+
+    /// The number of output features, N.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// The number of input features, K.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// The instruction set that the weights were packed for.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// The precision that the weights were packed in.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Bytes of memory that the weights take.
+    pub fn bytes(&self) -> usize {
+        match &self.form {
+            Form::Transposed(values) => size_of_val(&values[..]),
+            Form::Packed(packed) => {
+                let factors = packed.groups.as_ref().map_or(0, |g| 8 * g.scales.len());
+                size_of_val(&packed.data[..]) + factors
+            }
+        }
+    }
+
+    /// The weights themselves.
+    pub(super) fn form(&self) -> &Form {
+        &self.form
+    }
+}
+
+impl Packed {
+    fn read<E: From<KernelError> + Send>(
+        isa: Isa,
+        precision: Precision,
+        outputs: usize,
+        inputs: usize,
+        read: &(impl Fn(Range<usize>, &mut [f32]) -> Result<(), E> + Sync),
+    ) -> Result<Self, E> {
+        let Layout { width, step } = layout(isa, precision);
+        let steps = inputs.div_ceil(step);
+        let panels = outputs.div_ceil(width);
+        let group_count = match precision {
+            Precision::Int8 => inputs.div_ceil(GROUP),
+            _ => 0,
+        };
+        let mut data = Aligned::zeros(panels * steps * width);
+        let mut scales = vec![0.0; panels * group_count * width];
+        let mut totals = scales.clone();
+        let (panel_scales, panel_totals) =
+            (divide(&mut scales, panels), divide(&mut totals, panels));
+        data.par_chunks_mut(steps * width)
+            .zip(panel_scales.into_par_iter().zip(panel_totals))
+            .enumerate()
+            .try_for_each_init(
+                || vec![0.0; width.min(outputs) * inputs],
+                |rows, (index, (panel, (scales, totals)))| {
+                    let range = index * width..outputs.min((index + 1) * width);
+                    let rows = &mut rows[..range.len() * inputs];
+                    read(range, rows)?;
+                    match precision {
+                        Precision::F32 => {
+                            pack(rows, inputs, panel, width, |&x: &f32| x.to_bits());
+                        }
+                        Precision::Bf16 => pack_pairs(rows, inputs, panel, width),
+                        Precision::Int8 => {
+                            isa.dispatch(QuantizePanel {
+                                rows,
+                                inputs,
+                                panel,
+                                width,
+                                scales,
+                                totals,
+                            });
+                        }
+                    }
+                    Ok::<_, E>(())
+                },
+            )?;
+        let groups = (group_count > 0).then_some(Groups {
+            scales,
+            totals,
+            count: group_count,
+        });
+        Ok(Self {
+            data,
+            width,
+            step,
+            steps,
+            groups,
+        })
+    }
+
+    /// The number of panels.
+    pub(super) fn panels(&self) -> usize {
+        self.data.len() / (self.width * self.steps)
+    }
+
+    /// One panel, `[steps, width]`.
+    pub(super) fn panel(&self, index: usize) -> &[u32] {
+        let size = self.width * self.steps;
+        &self.data[index * size..][..size]
+    }
+
+    /// Steps per group, if the weights are quantised.
+    pub(super) fn group_steps(&self) -> Option<usize> {
+        self.groups.as_ref().map(|_| GROUP / self.step)
+    }
+
+    /// Groups per column, at least one.
+    pub(super) fn group_count(&self) -> usize {
+        self.groups.as_ref().map_or(1, |groups| groups.count)
+    }
+
+    /// Scales and totals of one panel, `[group][column]`; nothing if the weights are not quantised.
+    pub(super) fn factors(&self, panel: usize) -> (&[f32], &[f32]) {
+        let Some(groups) = &self.groups else {
+            return (&[], &[]);
+        };
+        let range = panel * groups.count * self.width..(panel + 1) * groups.count * self.width;
+        (&groups.scales[range.clone()], &groups.totals[range])
+    }
+}
+
+/// Equal parts of a slice, which may be empty.
+fn divide(all: &mut [f32], parts: usize) -> Vec<&mut [f32]> {
+    let mut chunks = all.chunks_mut((all.len() / parts).max(1));
+    (0..parts)
+        .map(|_| chunks.next().unwrap_or_default())
+        .collect()
+}
+
+/// Values of k that are transposed at a time: a block of a panel then stays in the first-level cache.
+const TRANSPOSED: usize = 64;
+
+/// Packs up to `width` rows, one value per step.
+fn pack<T>(rows: &[T], inputs: usize, panel: &mut [u32], width: usize, bits: impl Fn(&T) -> u32) {
+    for start in (0..inputs).step_by(TRANSPOSED) {
+        let depth = start..inputs.min(start + TRANSPOSED);
+        let block = &mut panel[start * width..depth.end * width];
+        for (lane, row) in rows.chunks_exact(inputs).enumerate() {
+            for (group, value) in block.chunks_exact_mut(width).zip(&row[depth.clone()]) {
+                group[lane] = bits(value);
+            }
+        }
+    }
+}
+
+/// Packs up to `width` rows, two values per step.
+fn pack_pairs(rows: &[f32], inputs: usize, panel: &mut [u32], width: usize) {
+    let pairs: Vec<u32> = rows
+        .chunks_exact(inputs)
+        .flat_map(|row| {
+            row.chunks(2)
+                .map(|pair| dot::pair(pair[0], pair.get(1).copied().unwrap_or(0.0)))
+        })
+        .collect();
+    pack(&pairs, inputs.div_ceil(2), panel, width, |&pair| pair);
+}
+
+/// What the tiles of an instruction set and a precision ask of the right operand.
+#[derive(Clone, Copy)]
+pub(super) struct Layout {
+    /// Columns per panel.
+    pub(super) width: usize,
+    /// Values of k per step.
+    pub(super) step: usize,
+}
+
+/// Asks the tiles.
+pub(super) fn layout(isa: Isa, precision: Precision) -> Layout {
+    struct Ask<'a>(&'a mut Layout);
+    impl DotOperation for Ask<'_> {
+        fn run<D: Dot>(self, _: D) {
+            *self.0 = Layout {
+                width: D::Simd::LANES * VECTORS,
+                step: D::STEP,
+            };
+        }
+    }
+    let mut layout = Layout { width: 0, step: 0 };
+    dispatch(isa, precision, Ask(&mut layout));
+    layout
+}
