@@ -67,9 +67,7 @@ impl SentencePiece {
         }
         append_bytes(&mut text, &mut bytes);
         if let Some(denormalizer) = &self.denormalizer {
-            let mut denormalized = String::new();
-            denormalizer.normalize(&text, &mut denormalized, &mut ());
-            return Ok(denormalized);
+            return Ok(denormalizer.normalized(&text));
         }
         Ok(text)
     }

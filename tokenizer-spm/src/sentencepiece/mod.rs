@@ -3,6 +3,7 @@
 mod bpe;
 mod decode;
 mod encode;
+mod scratch;
 mod split;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,8 @@ pub struct SentencePiece {
     normalizer: Normalizer,
     denormalizer: Option<Normalizer>,
     model: Model,
+    /// Whether the normalised text may be cut before spaces: no piece reaches across.
+    cuts_words: bool,
     unknown_surface: String,
     bos: Option<u32>,
     eos: Option<u32>,
@@ -141,6 +144,7 @@ impl SentencePiece {
             bos: control(trainer.bos_piece(), "<s>"),
             eos: control(trainer.eos_piece(), "</s>"),
             pad: control(trainer.pad_piece(), "<pad>"),
+            cuts_words: no_piece_crosses(normalizer.space(), &vocabulary),
             vocabulary,
             normalizer,
             denormalizer,
@@ -212,6 +216,18 @@ fn user_defined_symbols(vocabulary: &Vocabulary) -> Result<Option<DoubleArray>, 
     } else {
         DoubleArray::build(&symbols).map(Some)
     }
+}
+
+/// Whether all pieces lie on one side of a space that has no space before it, and begin with it or end before
+/// it.
+fn no_piece_crosses(space: &str, vocabulary: &Vocabulary) -> bool {
+    vocabulary
+        .iter_sorted()
+        .filter(|(_, _, kind, _)| kind.is_textual())
+        .all(|(_, piece, _, _)| {
+            let without = piece.trim_start_matches(space);
+            !without.contains(space)
+        })
 }
 
 fn unigram(vocabulary: &Vocabulary) -> Result<Unigram<f32>, TokenizerError> {
