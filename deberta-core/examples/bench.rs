@@ -4,15 +4,21 @@
 //! cargo run --release -p deberta-core --example bench -- --model DIR --shapes 1x128,8x128 --threads 2
 //! ```
 //!
-//! A shape is batch x length; with `--ragged` the lengths of a batch run evenly from an eighth of it to all of it.
+//! A shape is batch x length; with `--ragged` the lengths of a batch are drawn uniformly from 8 to the given one.
+//! `--profile` prints instead where the time goes, stage by stage, and how near each comes to what the processor can
+//! do. `--once` stops after the first output and prints its first number: for measuring a cold start.
 
 #[path = "common/model.rs"]
 mod model;
+#[path = "common/precision.rs"]
+mod precision;
 #[path = "common/report.rs"]
 mod report;
 
-use clap::{Parser, ValueEnum};
-use deberta_core::{Batch, HeadKind, LoadOptions, Model};
+use clap::Parser;
+use comfy_table::{CellAlignment, Table, presets};
+use deberta_core::{Batch, HeadKind, LoadOptions, Model, Stage};
+use precision::PrecisionName;
 use report::Failure;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -30,7 +36,7 @@ struct Arguments {
     shapes: Vec<(usize, usize)>,
     /// The arithmetic.
     #[arg(long, value_enum, default_value = "f32")]
-    precision: Precision,
+    precision: PrecisionName,
     /// Threads, by default all.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
@@ -40,11 +46,12 @@ struct Arguments {
     /// Sequences of different lengths.
     #[arg(long)]
     ragged: bool,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Precision {
-    F32,
+    /// Prints the time of each stage as a table.
+    #[arg(long, conflicts_with = "once")]
+    profile: bool,
+    /// Stops after the first output of the first shape.
+    #[arg(long)]
+    once: bool,
 }
 
 /// Far more than any machine's memory lets pass at once.
@@ -72,6 +79,23 @@ fn seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a finite number above 0".to_owned())
 }
 
+/// Reproducible numbers.
+struct Random(u64);
+
+impl Random {
+    /// Below `end`.
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        ((self.0 >> 33) % end.max(1) as u64) as usize
+    }
+}
+
+/// The length of the shortest sequence of a ragged batch.
+const SHORTEST: usize = 8;
+
 /// Sequences of reproducible ids below `rows`.
 fn batch(
     sequences: usize,
@@ -79,18 +103,15 @@ fn batch(
     ragged: bool,
     rows: usize,
 ) -> Result<Batch, deberta_core::Error> {
-    let mut state = 7_u64;
-    let shortest = if ragged { length.div_ceil(8) } else { length };
-    Batch::packed((0..sequences).map(|i| {
-        let length = shortest + (length - shortest) * i / (sequences - 1).max(1);
-        let ids: Vec<u32> = (0..length)
-            .map(|_| {
-                state = state
-                    .wrapping_mul(6_364_136_223_846_793_005)
-                    .wrapping_add(1);
-                ((state >> 33) % rows as u64) as u32
-            })
-            .collect();
+    let mut random = Random(7);
+    let lengths: Vec<usize> = (0..sequences)
+        .map(|_| match ragged {
+            true => SHORTEST.min(length) + random.below(length - SHORTEST.min(length) + 1),
+            false => length,
+        })
+        .collect();
+    Batch::packed(lengths.into_iter().map(|length| {
+        let ids: Vec<u32> = (0..length).map(|_| random.below(rows) as u32).collect();
         (ids, Vec::new())
     }))
 }
@@ -100,12 +121,14 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let Precision::F32 = arguments.precision;
     let threads = match arguments.threads {
         Some(threads) => threads.into(),
         None => std::thread::available_parallelism()?.get(),
     };
-    let options = LoadOptions::default().threads(threads).head(HeadKind::Base);
+    let options = LoadOptions::default()
+        .threads(threads)
+        .head(HeadKind::Base)
+        .precision(arguments.precision.into());
     let model = Model::load(model::directory(&arguments.model)?, options)?;
     let name = arguments
         .model
@@ -113,7 +136,16 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         .map(|name| name.to_string_lossy().into_owned());
     for &(sequences, length) in &arguments.shapes {
         let batch = batch(sequences, length, arguments.ragged, model.vocabulary_rows())?;
-        model.forward(&batch)?;
+        let first = model.forward(&batch)?;
+        if arguments.once {
+            let number = first.last_hidden_state.first().copied().unwrap_or(f32::NAN);
+            writeln!(io::stdout(), "first {number}")?;
+            return Ok(());
+        }
+        if arguments.profile {
+            profile(&model, &batch, arguments, threads)?;
+            continue;
+        }
         let start = Instant::now();
         let mut times = Vec::new();
         while times.len() < 3 || start.elapsed() < arguments.budget {
@@ -124,7 +156,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         times.sort_by(f64::total_cmp);
         let line = serde_json::json!({
             "system": "ours",
-            "precision": "f32",
+            "precision": arguments.precision.to_string(),
             "threads": threads,
             "model": name,
             "batch": sequences,
@@ -136,5 +168,84 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         });
         writeln!(io::stdout(), "{line}")?;
     }
+    Ok(())
+}
+
+/// Prints the median time of every stage, its share, and the rate of its matrix products.
+fn profile(
+    model: &Model,
+    batch: &Batch,
+    arguments: &Arguments,
+    threads: usize,
+) -> Result<(), Failure> {
+    let start = Instant::now();
+    let mut profiles = Vec::new();
+    while profiles.len() < 3 || start.elapsed() < arguments.budget {
+        profiles.push(model.profile(batch)?.1);
+    }
+    let isa = deberta_kernels::Isa::from_env()?;
+    let peak = |precision| deberta_kernels::peak(isa, precision) * threads as f64;
+    let linear = peak(arguments.precision.into());
+    let single = peak(deberta_core::Precision::F32);
+    let median = |stage| {
+        let mut times: Vec<f64> = profiles
+            .iter()
+            .map(|p| p.time(stage).as_secs_f64())
+            .collect();
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    };
+    let total: f64 = Stage::ALL.into_iter().map(median).sum();
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN);
+    table.set_header(["stage", "ms", "share", "Gop/s", "of peak"]);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    for stage in Stage::ALL {
+        let (seconds, work) = (median(stage), profiles[0].operations(stage));
+        if seconds * 1e6 < 1.0 {
+            continue;
+        }
+        let ceiling = match stage {
+            Stage::Attention | Stage::Convolution => single,
+            _ => linear,
+        };
+        let (rate, fraction) = match work > 0.0 {
+            true => (
+                format!("{:.0}", work / seconds / 1e9),
+                format!("{:.0} %", 100.0 * work / seconds / ceiling),
+            ),
+            false => (String::new(), String::new()),
+        };
+        table.add_row([
+            stage.to_string(),
+            format!("{:.3}", seconds * 1e3),
+            format!("{:.1} %", 100.0 * seconds / total),
+            rate,
+            fraction,
+        ]);
+    }
+    let all: f64 = Stage::ALL
+        .into_iter()
+        .map(|stage| profiles[0].operations(stage))
+        .sum();
+    table.add_row([
+        "all".to_owned(),
+        format!("{:.3}", total * 1e3),
+        String::new(),
+        format!("{:.0}", all / total / 1e9),
+        String::new(),
+    ]);
+    writeln!(
+        io::stdout(),
+        "{} tokens in {} sequences, {} with {}, {threads} threads; peak {:.0} Gop/s, in f32 {:.0}\n{table}\n",
+        batch.ids().len(),
+        batch.len(),
+        arguments.precision,
+        isa.name(),
+        linear / 1e9,
+        single / 1e9,
+    )?;
     Ok(())
 }

@@ -74,10 +74,11 @@ pub mod tasks;
 
 pub use batch::Batch;
 pub use config::Config;
-pub use deberta_kernels::{Activation, ScoreTerms};
+pub use deberta_kernels::{Activation, Precision, ScoreTerms};
 pub use error::{Error, Misshapen};
 pub use model::{
     AttentionMap, HeadChoice, HeadKind, LoadOptions, Model, Observe, Observed, Output, Pooling,
+    Profile, Stage,
 };
 pub use tasks::{TextClassifier, TokenClassifier};
 

@@ -68,5 +68,6 @@ pub use embed::{EmbeddingTable, Storage};
 pub use error::{IsaError, KernelError};
 pub use gemm::{Epilogue, PackedWeights, Precision, linear, peak};
 pub use isa::Isa;
+pub use memory::Buffer;
 pub use norm::LayerNorm;
 pub use softmax::softmax;

@@ -1,12 +1,17 @@
-//! Memory that begins at a cache line.
+//! Memory for many numbers: it begins at a cache line, and on large pages where the system has them.
 
+use memmap2::MmapMut;
 use std::ops::{Deref, DerefMut};
 
 /// Bytes of a cache line, and of the widest vector.
 const LINE: usize = 64;
 
-/// A number whose default is zero: memory of it is had from the system without writing it first.
-pub(crate) trait Number: Copy + Default + Send + Sync + 'static {
+/// From how many bytes on memory comes from the system in large pages. With small ones, finding the page of a weight
+/// takes longer than reading it.
+const LARGE: usize = 1 << 20;
+
+/// A number that is zero where all its bits are, and valid whatever they are.
+pub trait Number: Copy + Send + Sync + 'static {
     /// As many zeros.
     fn zeros(count: usize) -> Vec<Self>;
 }
@@ -22,25 +27,47 @@ macro_rules! numbers {
 }
 numbers!(f32: 0.0, u32: 0, u8: 0);
 
+/// Memory for matrices of `f32`: it begins at a cache line and comes from the system in large pages where it is large
+/// itself and the system has them.
+///
+/// ```
+/// use deberta_kernels::Buffer;
+/// let mut buffer = Buffer::zeros(6);
+/// buffer[5] = 1.0;
+/// assert_eq!(buffer.iter().sum::<f32>(), 1.0);
+/// ```
+pub type Buffer = Aligned<f32>;
+
 /// Zeros, and later other numbers, that begin at a cache line: no vector of them lies across two.
-#[derive(Debug, Default)]
-pub(crate) struct Aligned<T> {
-    storage: Vec<T>,
-    start: usize,
+#[derive(Debug)]
+pub struct Aligned<T> {
+    storage: Storage<T>,
     len: usize,
+}
+
+/// Where the numbers are.
+#[derive(Debug)]
+enum Storage<T> {
+    /// In a vector from this index on.
+    Heap(Vec<T>, usize),
+    /// At the beginning of pages of their own.
+    Pages(MmapMut),
 }
 
 impl<T: Number> Aligned<T> {
     /// As many zeros. The system hands out their pages when they are first written.
-    pub(crate) fn zeros(len: usize) -> Self {
-        let spare = LINE / size_of::<T>();
-        let storage = T::zeros(len + spare);
-        let start = storage.as_ptr().align_offset(LINE).min(spare);
-        Self {
-            storage,
-            start,
-            len,
-        }
+    pub fn zeros(len: usize) -> Self {
+        let bytes = len.saturating_mul(size_of::<T>());
+        let storage = match pages(bytes) {
+            Some(pages) => Storage::Pages(pages),
+            None => {
+                let spare = LINE / size_of::<T>();
+                let storage = T::zeros(len + spare);
+                let start = storage.as_ptr().align_offset(LINE).min(spare);
+                Storage::Heap(storage, start)
+            }
+        };
+        Self { storage, len }
     }
 
     /// Makes room for at least `len` numbers, whose values are then unspecified.
@@ -51,17 +78,47 @@ impl<T: Number> Aligned<T> {
     }
 }
 
+/// Pages of their own for that many bytes, if they are worth it and the system gives them.
+fn pages(bytes: usize) -> Option<MmapMut> {
+    if bytes < LARGE {
+        return None;
+    }
+    let pages = MmapMut::map_anon(bytes).ok()?;
+    // Only advice: without large pages everything works, more slowly.
+    #[cfg(target_os = "linux")]
+    let _ = pages.advise(memmap2::Advice::HugePage);
+    Some(pages)
+}
+
+impl<T: Number> Default for Aligned<T> {
+    fn default() -> Self {
+        Self::zeros(0)
+    }
+}
+
 impl<T: Number> Deref for Aligned<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        &self.storage[self.start..][..self.len]
+        match &self.storage {
+            Storage::Heap(all, start) => &all[*start..][..self.len],
+            // SAFETY: the pages hold `len` numbers, begin at a page, and any bits are a number.
+            Storage::Pages(pages) => unsafe {
+                std::slice::from_raw_parts(pages.as_ptr().cast(), self.len)
+            },
+        }
     }
 }
 
 impl<T: Number> DerefMut for Aligned<T> {
     fn deref_mut(&mut self) -> &mut [T] {
-        &mut self.storage[self.start..][..self.len]
+        match &mut self.storage {
+            Storage::Heap(all, start) => &mut all[*start..][..self.len],
+            // SAFETY: as above, and the pages are borrowed mutably.
+            Storage::Pages(pages) => unsafe {
+                std::slice::from_raw_parts_mut(pages.as_mut_ptr().cast(), self.len)
+            },
+        }
     }
 }
 
@@ -87,5 +144,8 @@ mod tests {
             assert_eq!(start.align_offset(64), 0);
         }
         assert!(Aligned::<u8>::zeros(0).is_empty());
+        let mut large = Aligned::<u32>::zeros(1 << 19);
+        large[(1 << 19) - 1] = 7;
+        assert_eq!(large.clone().iter().sum::<u32>(), 7);
     }
 }

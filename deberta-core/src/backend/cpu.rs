@@ -1,19 +1,21 @@
 //! The backend that runs on the processor's cores, through `deberta-kernels`.
 
-use super::{Attend, Backend, End, Lookup};
+use super::arena::{Arena, Matrix};
+use super::{Attend, Backend, Columns, End, Lookup, WeightRows};
 use crate::checkpoint::MappedTable;
 use crate::{Batch, Error};
 use deberta_kernels::{
     Attention, AttentionMap, EmbeddingTable, Epilogue, HeadMixing, Isa, KernelError, LayerNorm,
-    Observation, PackedWeights, PositionTables, RelativePositions, SlotTable, TokenConv,
+    Observation, PackedWeights, PositionTables, Precision, RelativePositions, SlotTable, TokenConv,
     disentangled_attention, explicit_attention, linear,
 };
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayView2, s};
 
 /// The processor, with the instruction set to use. Operations run on the current rayon pool.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Cpu {
     isa: Isa,
+    arena: Arena,
 }
 
 impl Cpu {
@@ -21,6 +23,7 @@ impl Cpu {
     pub(crate) fn new() -> Result<Self, Error> {
         Ok(Self {
             isa: Isa::from_env()?,
+            arena: Arena::default(),
         })
     }
 }
@@ -31,8 +34,17 @@ pub(crate) struct Linear {
     bias: Option<Vec<f32>>,
 }
 
+impl Cpu {
+    /// A copy of some values as a matrix of our own.
+    fn copy(&self, values: ArrayView2<'_, f32>) -> Matrix {
+        let mut matrix = self.arena.matrix(values.nrows(), values.ncols());
+        matrix.view_mut().assign(&values);
+        matrix
+    }
+}
+
 impl Backend for Cpu {
-    type Matrix = Array2<f32>;
+    type Matrix = Matrix;
     type Table = MappedTable;
     type Linear = Linear;
     type Norm = LayerNorm;
@@ -45,16 +57,15 @@ impl Backend for Cpu {
         Ok(table)
     }
 
-    fn linear(&self, weight: Array2<f32>, bias: Option<Vec<f32>>) -> Result<Linear, Error> {
-        let (outputs, inputs) = weight.dim();
-        let weight = weight.as_standard_layout();
-        // The layout is the standard one now, so there is a slice.
-        let weights = PackedWeights::new(
-            self.isa,
-            weight.as_slice().unwrap_or_default(),
-            outputs,
-            inputs,
-        )?;
+    fn linear(
+        &self,
+        weight: &impl WeightRows,
+        bias: Option<Vec<f32>>,
+        precision: Precision,
+    ) -> Result<Linear, Error> {
+        let (outputs, inputs) = weight.shape();
+        let read = |rows, to: &mut [f32]| weight.read(rows, to);
+        let weights = PackedWeights::from_rows(self.isa, precision, outputs, inputs, read)?;
         Ok(Linear { weights, bias })
     }
 
@@ -72,17 +83,17 @@ impl Backend for Cpu {
         Ok(TokenConv::new(self.isa, weight, bias, kernel, groups)?)
     }
 
-    fn matrix(&self, values: Array2<f32>) -> Result<Array2<f32>, Error> {
-        Ok(values)
+    fn matrix(&self, values: Array2<f32>) -> Result<Matrix, Error> {
+        Ok(self.copy(values.view()))
     }
 
     fn position_tables(
         &self,
-        keys: Option<&Array2<f32>>,
-        queries: Option<&Array2<f32>>,
+        keys: Option<&Matrix>,
+        queries: Option<&Matrix>,
         heads: usize,
     ) -> Result<PositionTables, Error> {
-        let (keys, queries) = (keys.map(|t| t.view()), queries.map(|t| t.view()));
+        let (keys, queries) = (keys.map(Matrix::view), queries.map(Matrix::view));
         Ok(PositionTables::new(self.isa, keys, queries, heads)?)
     }
 
@@ -94,11 +105,11 @@ impl Backend for Cpu {
         SlotTable::new(relative, length)
     }
 
-    fn embed(&self, lookups: &[Lookup<'_, Self>]) -> Result<Array2<f32>, Error> {
-        let shape = lookups
+    fn embed(&self, lookups: &[Lookup<'_, Self>]) -> Result<Matrix, Error> {
+        let (rows, columns) = lookups
             .first()
             .map_or((0, 0), |l| (l.ids.len(), l.table.columns()));
-        let mut out = Array2::zeros(shape);
+        let mut out = self.arena.matrix(rows, columns);
         for (index, Lookup { table, ids }) in lookups.iter().enumerate() {
             EmbeddingTable::new(table.bytes(), table.dtype(), table.rows(), table.columns())?
                 .gather(ids, index > 0, out.view_mut())
@@ -110,13 +121,8 @@ impl Backend for Cpu {
         Ok(out)
     }
 
-    fn apply(
-        &self,
-        layer: &Linear,
-        x: &Array2<f32>,
-        end: End<'_, Self>,
-    ) -> Result<Array2<f32>, Error> {
-        let mut out = Array2::zeros((x.nrows(), layer.weights.outputs()));
+    fn apply(&self, layer: &Linear, x: &Matrix, end: End<'_, Self>) -> Result<Matrix, Error> {
+        let mut out = self.arena.matrix(x.rows(), layer.weights.outputs());
         let mut epilogue = Epilogue::default().activation(end.activation);
         epilogue.bias = layer.bias.as_deref();
         if let Some((residual, norm)) = end.residual {
@@ -126,17 +132,19 @@ impl Backend for Cpu {
         Ok(out)
     }
 
-    fn normalize(&self, norm: &LayerNorm, mut x: Array2<f32>) -> Result<Array2<f32>, Error> {
+    fn normalize(&self, norm: &LayerNorm, mut x: Matrix) -> Result<Matrix, Error> {
         norm.apply(self.isa, x.view_mut())?;
         Ok(x)
     }
 
-    fn attend(&self, operands: Attend<'_, Self>, batch: &Batch) -> Result<Array2<f32>, Error> {
+    fn attend(&self, operands: Attend<'_, Self>, batch: &Batch) -> Result<Matrix, Error> {
         if operands.mixing.is_some() {
             let nothing = Observation::default();
             return Ok(self.attend_observed(operands, batch, nothing)?.0);
         }
-        let mut out = Array2::zeros(operands.query.raw_dim());
+        let mut out = self
+            .arena
+            .matrix(operands.query.matrix.rows(), operands.width);
         disentangled_attention(self.isa, &attention(&operands, batch), out.view_mut())?;
         Ok(out)
     }
@@ -146,8 +154,10 @@ impl Backend for Cpu {
         operands: Attend<'_, Self>,
         batch: &Batch,
         observation: Observation<'_>,
-    ) -> Result<(Array2<f32>, Vec<AttentionMap>), Error> {
-        let mut out = Array2::zeros(operands.query.raw_dim());
+    ) -> Result<(Matrix, Vec<AttentionMap>), Error> {
+        let mut out = self
+            .arena
+            .matrix(operands.query.matrix.rows(), operands.width);
         let (mixing, attention) = (operands.mixing, attention(&operands, batch));
         let maps = explicit_attention(self.isa, &attention, mixing, observation, out.view_mut())?;
         Ok((out, maps))
@@ -156,11 +166,11 @@ impl Backend for Cpu {
     fn convolve(
         &self,
         conv: &TokenConv,
-        x: &Array2<f32>,
+        x: &Matrix,
         batch: &Batch,
         end: End<'_, Self>,
-    ) -> Result<Array2<f32>, Error> {
-        let mut out = Array2::zeros(x.raw_dim());
+    ) -> Result<Matrix, Error> {
+        let mut out = self.arena.matrix(x.rows(), x.columns());
         conv.forward(
             x.view(),
             batch.bounds(),
@@ -171,35 +181,44 @@ impl Backend for Cpu {
         match end.residual {
             None => Ok(out),
             Some((residual, norm)) => {
-                out += residual;
-                self.normalize(norm, out)
+                let sum = self.add(out, residual)?;
+                self.normalize(norm, sum)
             }
         }
     }
 
-    fn gather(&self, x: &Array2<f32>, rows: &[usize]) -> Result<Array2<f32>, Error> {
-        Ok(x.select(Axis(0), rows))
+    fn gather(&self, x: &Matrix, rows: &[usize]) -> Result<Matrix, Error> {
+        let mut out = self.arena.matrix(rows.len(), x.columns());
+        for (mut to, &row) in out.view_mut().outer_iter_mut().zip(rows) {
+            to.assign(&x.view().row(row));
+        }
+        Ok(out)
     }
 
-    fn add(&self, x: Array2<f32>, y: &Array2<f32>) -> Result<Array2<f32>, Error> {
-        Ok(x + y)
-    }
-
-    fn read(&self, x: Array2<f32>) -> Result<Array2<f32>, Error> {
+    fn add(&self, mut x: Matrix, y: &Matrix) -> Result<Matrix, Error> {
+        x.view_mut().zip_mut_with(&y.view(), |x, y| *x += y);
         Ok(x)
     }
 
-    fn peek(&self, x: &Array2<f32>) -> Result<Array2<f32>, Error> {
-        Ok(x.clone())
+    fn read(&self, x: Matrix) -> Result<Array2<f32>, Error> {
+        Ok(x.view().to_owned())
+    }
+
+    fn peek(&self, x: &Matrix) -> Result<Array2<f32>, Error> {
+        Ok(x.view().to_owned())
     }
 }
 
 /// The kernel's view of the operands.
 fn attention<'a>(operands: &Attend<'a, Cpu>, batch: &'a Batch) -> Attention<'a> {
+    let columns = |c: &Columns<'a, Cpu>| {
+        let all = c.matrix.view();
+        all.slice_move(s![.., c.first..c.first + operands.width])
+    };
     Attention {
-        query: operands.query.view(),
-        key: operands.key.view(),
-        value: operands.value.view(),
+        query: columns(&operands.query),
+        key: columns(&operands.key),
+        value: columns(&operands.value),
         heads: operands.heads,
         scale: operands.scale,
         bounds: batch.bounds(),

@@ -3,14 +3,16 @@
 //! The encoder and the heads are written once over [`Backend`]. An implementation decides how it keeps a matrix and in
 //! which form it keeps weights; it converts them once, at load. Rows are packed tokens: no operation sees padding.
 
+mod arena;
 mod cpu;
 
 pub(crate) use cpu::Cpu;
 
 use crate::checkpoint::MappedTable;
 use crate::{Activation, Batch, Error};
-use deberta_kernels::{AttentionMap, Observation, RelativePositions};
+use deberta_kernels::{AttentionMap, Observation, Precision, RelativePositions};
 use ndarray::Array2;
+use std::ops::Range;
 
 /// What computes: its forms of data and weights, and the operations between them.
 pub(crate) trait Backend: Sized + Send + Sync {
@@ -33,8 +35,13 @@ pub(crate) trait Backend: Sized + Send + Sync {
 
     /// Takes over an embedding table that stays on disk.
     fn table(&self, table: MappedTable) -> Result<Self::Table, Error>;
-    /// Takes over a linear layer, `weight: [outputs, inputs]`.
-    fn linear(&self, weight: Array2<f32>, bias: Option<Vec<f32>>) -> Result<Self::Linear, Error>;
+    /// Takes over a linear layer.
+    fn linear(
+        &self,
+        weight: &impl WeightRows,
+        bias: Option<Vec<f32>>,
+        precision: Precision,
+    ) -> Result<Self::Linear, Error>;
     /// Takes over a layer normalisation.
     fn norm(&self, weight: Vec<f32>, bias: Vec<f32>, eps: f32) -> Result<Self::Norm, Error>;
     /// Takes over a convolution, `weight: [channels, channels / groups, kernel]` in row-major order.
@@ -97,6 +104,14 @@ pub(crate) trait Backend: Sized + Send + Sync {
     fn peek(&self, x: &Self::Matrix) -> Result<Array2<f32>, Error>;
 }
 
+/// The weight of a linear layer, `[outputs, inputs]`, read a few rows at a time.
+pub(crate) trait WeightRows: Sync {
+    /// Outputs and inputs.
+    fn shape(&self) -> (usize, usize);
+    /// Writes some rows to `to`, row-major.
+    fn read(&self, rows: Range<usize>, to: &mut [f32]) -> Result<(), Error>;
+}
+
 /// One table and the row of it that each token takes.
 pub(crate) struct Lookup<'a, B: Backend> {
     pub(crate) table: &'a B::Table,
@@ -132,11 +147,19 @@ impl<'a, B: Backend> End<'a, B> {
     }
 }
 
+/// Some columns of a matrix, from the first on.
+pub(crate) struct Columns<'a, B: Backend> {
+    pub(crate) matrix: &'a B::Matrix,
+    pub(crate) first: usize,
+}
+
 /// The operands of attention, `[T, H·D]` each.
 pub(crate) struct Attend<'a, B: Backend> {
-    pub(crate) query: &'a B::Matrix,
-    pub(crate) key: &'a B::Matrix,
-    pub(crate) value: &'a B::Matrix,
+    pub(crate) query: Columns<'a, B>,
+    pub(crate) key: Columns<'a, B>,
+    pub(crate) value: Columns<'a, B>,
+    /// H·D.
+    pub(crate) width: usize,
     pub(crate) heads: usize,
     pub(crate) scale: f32,
     pub(crate) relative: Option<(&'a B::PositionTables, &'a B::Slots)>,

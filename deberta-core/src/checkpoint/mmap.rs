@@ -17,7 +17,7 @@ pub(super) struct Mapping(Source);
 
 #[derive(Debug)]
 enum Source {
-    Mapped(memmap2::Mmap),
+    Mapped(memmap2::Mmap, File),
     Memory(Vec<u8>),
 }
 
@@ -42,7 +42,7 @@ impl Mapping {
         // shortens or rewrites the file cannot be enforced on these systems; the type's documentation
         // states the obligation. All bit patterns are valid for the `u8` that are handed out.
         let map = unsafe { memmap2::Mmap::map(&file) }.map_err(Error::io(path))?;
-        Ok(Self(Source::Mapped(map)))
+        Ok(Self(Source::Mapped(map, file)))
     }
 
     /// The contents of a file that someone else has read.
@@ -50,9 +50,26 @@ impl Mapping {
         Self(Source::Memory(bytes))
     }
 
+    /// Copies the bytes from `start` on, without touching the map: what is read once should not count as memory of this
+    /// process for as long as it lives.
+    pub(super) fn read_at(&self, start: usize, to: &mut [u8], path: &Path) -> Result<(), Error> {
+        match &self.0 {
+            #[cfg(unix)]
+            Source::Mapped(_, file) => {
+                std::os::unix::fs::FileExt::read_exact_at(file, to, start as u64)
+                    .map_err(Error::io(path))
+            }
+            _ => {
+                let _ = path;
+                to.copy_from_slice(&self.bytes()[start..start + to.len()]);
+                Ok(())
+            }
+        }
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         match &self.0 {
-            Source::Mapped(map) => map,
+            Source::Mapped(map, _) => map,
             Source::Memory(bytes) => bytes,
         }
     }

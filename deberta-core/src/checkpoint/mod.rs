@@ -29,6 +29,7 @@ mod index;
 mod info;
 mod mmap;
 mod names;
+mod rows;
 mod spec;
 mod table;
 mod tensor;
@@ -41,11 +42,13 @@ use crate::{Error, Misshapen};
 use file::{Family, WeightsFile};
 use mmap::Mapping;
 use names::Naming;
+use tensor::Tensor;
 
 pub use deberta_kernels::Storage;
 pub use dtype::Dtype;
 pub use info::{Format, StorageId, TensorInfo};
 pub use names::Scope;
+pub(crate) use rows::MatrixReader;
 pub use spec::{Dim, TensorSpec};
 pub use table::MappedTable;
 
@@ -267,6 +270,23 @@ impl Checkpoint {
         file.read_f32(name)
     }
 
+    /// A matrix to be read a few rows at a time.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::read_f32`], but for those about single elements.
+    pub(crate) fn reader(&self, spec: &TensorSpec) -> Result<MatrixReader<'_>, Error> {
+        let (file, name) = self.locate(spec)?;
+        let tensor = file.float(name)?;
+        match tensor.shape.as_slice() {
+            &[rows, columns] => MatrixReader::new(file, name, tensor, [rows, columns]),
+            _ => Err(self.unfit(
+                Vec::new(),
+                vec![self.not_a_matrix(name, tensor)],
+                Vec::new(),
+            )),
+        }
+    }
+
     /// A matrix that stays memory-mapped where its file allows ([`MappedTable`]). Its values are not checked.
     ///
     /// # Errors
@@ -275,14 +295,19 @@ impl Checkpoint {
         let (file, name) = self.locate(spec)?;
         let tensor = file.float(name)?;
         let &[rows, columns] = tensor.shape.as_slice() else {
-            let misshapen = Misshapen {
-                name: name.to_owned(),
-                expected: vec![None; 2],
-                found: tensor.shape.clone(),
-            };
+            let misshapen = self.not_a_matrix(name, tensor);
             return Err(self.unfit(Vec::new(), vec![misshapen], Vec::new()));
         };
         MappedTable::new(file, name, tensor, [rows, columns])
+    }
+
+    /// The report about a tensor that has not two dimensions.
+    fn not_a_matrix(&self, name: &str, tensor: &Tensor) -> Misshapen {
+        Misshapen {
+            name: name.to_owned(),
+            expected: vec![None; 2],
+            found: tensor.shape.clone(),
+        }
     }
 
     /// The file and the name of a tensor that is there in the right shape.

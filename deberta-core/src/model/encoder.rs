@@ -4,10 +4,11 @@ use super::embeddings::Embeddings;
 use super::layer::{Layer, LayerInput};
 use super::layout::Layout;
 use super::load::Loader;
-use super::observe::Watch;
+use super::observe::{Observe, Watch};
+use super::profile::Stage;
 use crate::backend::{Backend, End};
 use crate::{Activation, Batch, Config, Error};
-use deberta_kernels::{Observation, RelativePositions};
+use deberta_kernels::RelativePositions;
 use rayon::prelude::*;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -31,6 +32,8 @@ pub(crate) struct Encoder<B: Backend> {
     layers: Vec<Layer<B>>,
     conv: Option<ConvLayer<B>>,
     relative: Option<RelativePositions>,
+    /// How many of the two position terms there are.
+    position_terms: usize,
     /// The slots for the longest sequence so far.
     slots: Mutex<Option<(usize, Arc<B::Slots>)>>,
 }
@@ -62,6 +65,7 @@ impl<B: Backend> Encoder<B> {
                 .collect::<Result<_, _>>()?,
             conv: ConvLayer::load(loader, layout, config)?,
             relative: layout.attention.relative,
+            position_terms: usize::from(layout.attention.c2p) + usize::from(layout.attention.p2c),
             slots: Mutex::new(None),
         })
     }
@@ -79,7 +83,10 @@ impl<B: Backend> Encoder<B> {
         watch: &mut Watch<'_>,
     ) -> Result<Encoded<B>, Error> {
         let slots = self.slots(backend, batch);
-        let embeddings = self.embeddings.forward(backend, batch)?;
+        let work = self.attention_work(batch);
+        let embeddings = watch.stage(Stage::Embedding, 0.0, || {
+            self.embeddings.forward(backend, batch)
+        })?;
         watch.hidden(backend, &embeddings)?;
         let mut states = Encoded {
             last: embeddings,
@@ -91,13 +98,17 @@ impl<B: Backend> Encoder<B> {
                 queries: &states.last,
                 batch,
                 slots: slots.as_deref(),
+                work,
             };
             let heads = watch.heads(index);
-            let (mut output, maps) = layer.forward(backend, &input, watch.observation(&heads))?;
+            let (mut output, maps) = layer.forward(backend, &input, watch, &heads)?;
             watch.attention(index, maps);
             if let (0, Some(conv)) = (index, &self.conv) {
                 // The convolution sees the embeddings; its output joins that of the first layer.
-                output = conv.forward(backend, &states.last, &output, batch)?;
+                let work = conv.work * batch.ids().len() as f64;
+                output = watch.stage(Stage::Convolution, work, || {
+                    conv.forward(backend, &states.last, &output, batch)
+                })?;
             }
             watch.hidden(backend, &output)?;
             states = Encoded {
@@ -119,16 +130,33 @@ impl<B: Backend> Encoder<B> {
         batch: &Batch,
     ) -> Result<B::Matrix, Error> {
         let slots = self.slots(backend, batch);
+        let nothing = Observe::default();
         for layer in self.layers.last().into_iter().cycle().take(times) {
             let input = LayerInput {
                 hidden,
                 queries: &queries,
                 batch,
                 slots: slots.as_deref(),
+                work: 0.0,
             };
-            queries = layer.forward(backend, &input, Observation::default())?.0;
+            let mut unwatched = Watch::new(&nothing);
+            queries = layer.forward(backend, &input, &mut unwatched, &[])?.0;
         }
         Ok(queries)
+    }
+
+    /// Operations of one layer's attention per column of its operands: see [`Profile`](super::Profile::operations).
+    fn attention_work(&self, batch: &Batch) -> f64 {
+        let of_length = |length: usize| {
+            let reach = length as i64 - 1;
+            let slots = self.relative.filter(|_| length > 0).map_or(0, |relative| {
+                relative.slot(reach) + 1 - relative.slot(-reach)
+            });
+            (length * (4 * length + 2 * self.position_terms * slots)) as f64
+        };
+        (0..batch.len())
+            .map(|i| of_length(batch.sequence(i).len()))
+            .sum()
     }
 
     /// The slots for the longest sequence of the batch, or for a longer one seen before.
@@ -162,6 +190,8 @@ struct ConvLayer<B: Backend> {
     conv: B::Conv,
     norm: B::Norm,
     activation: Activation,
+    /// Operations per token.
+    work: f64,
 }
 
 impl<B: Backend> ConvLayer<B> {
@@ -179,6 +209,7 @@ impl<B: Backend> ConvLayer<B> {
             .unwrap_or_else(|| vec![0.0; config.hidden_size]);
         let (kernel, groups) = (config_conv.kernel_size, config_conv.groups);
         Ok(Some(Self {
+            work: 2.0 * weight.len() as f64,
             conv: loader.backend.conv(&weight, bias, kernel, groups)?,
             norm: loader.norm(&layout.norm, config.layer_norm_eps)?,
             activation: config_conv.activation,

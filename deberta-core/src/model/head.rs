@@ -140,12 +140,12 @@ impl<B: Backend> Head<B> {
         Ok(match layout {
             HeadLayout::Base => Self::Base,
             HeadLayout::Sequence { pooler, classifier } => Self::Sequence {
-                pooler: loader.linear(pooler)?,
+                pooler: loader.exact(pooler)?,
                 activation: config.pooler_hidden_act,
-                classifier: loader.linear(classifier)?,
+                classifier: loader.exact(classifier)?,
             },
             HeadLayout::Token { classifier } => Self::Token {
-                classifier: loader.linear(classifier)?,
+                classifier: loader.exact(classifier)?,
             },
             HeadLayout::MaskedLm {
                 dense,
@@ -157,10 +157,10 @@ impl<B: Backend> Head<B> {
                     .as_ref()
                     .map(|table| EnhancedMaskDecoder::load(loader, table))
                     .transpose()?,
-                dense: loader.linear(dense)?,
+                dense: loader.exact(dense)?,
                 activation: config.hidden_act,
                 norm: loader.norm(norm, config.layer_norm_eps)?,
-                decoder: loader.linear(decoder)?,
+                decoder: loader.linear_in(loader.word_precision(), decoder)?,
             }),
             HeadLayout::ReplacedToken {
                 norm,
@@ -168,9 +168,9 @@ impl<B: Backend> Head<B> {
                 classifier,
             } => Self::ReplacedToken(ReplacedToken {
                 norm: loader.norm(norm, config.layer_norm_eps)?,
-                dense: loader.linear(dense)?,
+                dense: loader.exact(dense)?,
                 activation: config.hidden_act,
-                classifier: loader.linear(classifier)?,
+                classifier: loader.exact(classifier)?,
             }),
         })
     }

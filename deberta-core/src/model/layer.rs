@@ -2,10 +2,12 @@
 
 use super::attention::AttentionKind;
 use super::layout::LayerLayout;
-use super::load::Loader;
-use crate::backend::{Attend, Backend, End};
+use super::load::{Content, Loader};
+use super::observe::Watch;
+use super::profile::Stage;
+use crate::backend::{Attend, Backend, Columns, End};
 use crate::{Activation, Batch, Config, Error};
-use deberta_kernels::{AttentionMap, Observation};
+use deberta_kernels::{AttentionMap, Precision};
 
 /// A transformer layer with disentangled attention.
 ///
@@ -14,9 +16,8 @@ use deberta_kernels::{AttentionMap, Observation};
 /// y = LayerNorm( W_down·act(W_up·a) + a )
 /// ```
 pub(crate) struct Layer<B: Backend> {
-    query: B::Linear,
-    key: B::Linear,
-    value: B::Linear,
+    /// To queries, keys and values, side by side: `[3·N, N]`.
+    content: B::Linear,
     positions: Option<B::PositionTables>,
     mixing: Option<B::Mixing>,
     attention_output: B::Linear,
@@ -25,6 +26,10 @@ pub(crate) struct Layer<B: Backend> {
     down: B::Linear,
     output_norm: B::Norm,
     heads: usize,
+    /// N.
+    width: usize,
+    /// The width of the feed-forward network.
+    inner: usize,
     scale: f32,
     activation: Activation,
 }
@@ -37,6 +42,8 @@ pub(crate) struct LayerInput<'a, B: Backend> {
     pub(crate) queries: &'a B::Matrix,
     pub(crate) batch: &'a Batch,
     pub(crate) slots: Option<&'a B::Slots>,
+    /// Operations of attention per column of its operands.
+    pub(crate) work: f64,
 }
 
 impl<B: Backend> Layer<B> {
@@ -49,28 +56,28 @@ impl<B: Backend> Layer<B> {
         relative: Option<&B::Matrix>,
     ) -> Result<Self, Error> {
         let heads = config.num_attention_heads;
-        let [query, key, value] = loader.projections(&layout.content, heads)?;
+        let precision = loader.precision;
+        let content = loader.projection(&layout.content, heads, Content::All, precision)?;
         let positions = match relative {
             None => None,
             Some(table) => {
                 // Biases included, as in the reference. Without a projection of their own, positions share that of
-                // the content.
-                let project = |wanted: bool, own: &Option<_>, shared: &B::Linear| {
+                // the content. In single precision always: the tables are made once.
+                let project = |wanted: bool, own: &Option<_>, shared| {
                     if !wanted {
                         return Ok(None);
                     }
-                    let projected = match own {
-                        Some(own) => {
-                            loader
-                                .backend
-                                .apply(&loader.linear(own)?, table, End::plain())?
+                    let projection = match own {
+                        Some(own) => loader.exact(own)?,
+                        None => {
+                            loader.projection(&layout.content, heads, shared, Precision::F32)?
                         }
-                        None => loader.backend.apply(shared, table, End::plain())?,
                     };
+                    let projected = loader.backend.apply(&projection, table, End::plain())?;
                     Ok::<_, Error>(Some(projected))
                 };
-                let keys = project(attention.c2p, &layout.position_key, &key)?;
-                let queries = project(attention.p2c, &layout.position_query, &query)?;
+                let keys = project(attention.c2p, &layout.position_key, Content::Keys)?;
+                let queries = project(attention.p2c, &layout.position_query, Content::Queries)?;
                 Some(
                     loader
                         .backend
@@ -85,9 +92,7 @@ impl<B: Backend> Layer<B> {
                 .mixing(loader.matrix(logits)?, loader.matrix(weights)?)
         });
         Ok(Self {
-            query,
-            key,
-            value,
+            content,
             positions,
             mixing: mixing.transpose()?,
             attention_output: loader.linear(&layout.attention_output)?,
@@ -96,6 +101,8 @@ impl<B: Backend> Layer<B> {
             down: loader.linear(&layout.down)?,
             output_norm: loader.norm(&layout.output_norm, config.layer_norm_eps)?,
             heads,
+            width: config.hidden_size,
+            inner: config.intermediate_size,
             scale: attention.scale,
             activation: config.hidden_act,
         })
@@ -106,32 +113,69 @@ impl<B: Backend> Layer<B> {
         &self,
         backend: &B,
         input: &LayerInput<'_, B>,
-        observation: Observation<'_>,
+        watch: &mut Watch<'_>,
+        heads: &[usize],
     ) -> Result<(B::Matrix, Vec<AttentionMap>), Error> {
         let LayerInput {
             hidden,
             queries,
             batch,
             slots,
+            ..
         } = *input;
+        // Operations of a product of one matrix of weights with all tokens.
+        let work = |inputs: usize, outputs: usize| {
+            2.0 * (batch.ids().len() * inputs) as f64 * outputs as f64
+        };
+        let (width, inner) = (self.width, self.inner);
+        let projection = work(width, 3 * width);
+        let content = watch.stage(Stage::Projection, projection, || {
+            backend.apply(&self.content, hidden, End::plain())
+        })?;
+        // Queries of their own are rare: the enhanced mask decoder's.
+        let own = if std::ptr::eq(queries, hidden) {
+            None
+        } else {
+            Some(watch.stage(Stage::Projection, projection, || {
+                backend.apply(&self.content, queries, End::plain())
+            })?)
+        };
+        let columns = |matrix, part| Columns {
+            matrix,
+            first: part * width,
+        };
         let operands = Attend {
-            query: &backend.apply(&self.query, queries, End::plain())?,
-            key: &backend.apply(&self.key, hidden, End::plain())?,
-            value: &backend.apply(&self.value, hidden, End::plain())?,
+            query: columns(own.as_ref().unwrap_or(&content), 0),
+            key: columns(&content, 1),
+            value: columns(&content, 2),
+            width,
             heads: self.heads,
             scale: self.scale,
             relative: self.positions.as_ref().zip(slots),
             mixing: self.mixing.as_ref(),
         };
-        let (context, maps) = if observation.heads.is_empty() {
-            (backend.attend(operands, batch)?, Vec::new())
-        } else {
-            backend.attend_observed(operands, batch, observation)?
-        };
-        let end = End::plain().residual(queries, &self.attention_norm);
-        let attended = backend.apply(&self.attention_output, &context, end)?;
-        let inner = backend.apply(&self.up, &attended, End::activation(self.activation))?;
-        let end = End::plain().residual(&attended, &self.output_norm);
-        Ok((backend.apply(&self.down, &inner, end)?, maps))
+        let observation = watch.observation(heads);
+        let (context, maps) = watch.stage(Stage::Attention, input.work * width as f64, || {
+            if heads.is_empty() {
+                Ok((backend.attend(operands, batch)?, Vec::new()))
+            } else {
+                backend.attend_observed(operands, batch, observation)
+            }
+        })?;
+        // Their memory can be used again.
+        drop((content, own));
+        let attended = watch.stage(Stage::Output, work(width, width), || {
+            let end = End::plain().residual(queries, &self.attention_norm);
+            backend.apply(&self.attention_output, &context, end)
+        })?;
+        drop(context);
+        let up = watch.stage(Stage::Up, work(width, inner), || {
+            backend.apply(&self.up, &attended, End::activation(self.activation))
+        })?;
+        let output = watch.stage(Stage::Down, work(inner, width), || {
+            let end = End::plain().residual(&attended, &self.output_norm);
+            backend.apply(&self.down, &up, end)
+        })?;
+        Ok((output, maps))
     }
 }

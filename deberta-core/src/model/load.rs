@@ -2,53 +2,109 @@
 
 use super::layout::{Affine, ContentLayout};
 use crate::Error;
-use crate::backend::Backend;
-use crate::checkpoint::{Checkpoint, TensorSpec};
-use ndarray::{Array2, Axis};
+use crate::backend::{Backend, WeightRows};
+use crate::checkpoint::{Checkpoint, MatrixReader, TensorSpec};
+use deberta_kernels::Precision;
+use ndarray::Array2;
+use std::ops::Range;
 
 /// Reads tensors and hands them to the backend.
 pub(crate) struct Loader<'a, B: Backend> {
     pub(crate) backend: &'a B,
     pub(crate) checkpoint: &'a Checkpoint,
+    /// Of the linear layers of the encoder.
+    pub(crate) precision: Precision,
+}
+
+/// What is projected: the rows of a layer's queries, keys and values in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content {
+    All,
+    Queries,
+    Keys,
 }
 
 impl<B: Backend> Loader<'_, B> {
-    /// A linear layer.
+    /// A linear layer of the encoder.
     pub(crate) fn linear(&self, layout: &Affine) -> Result<B::Linear, Error> {
-        self.backend
-            .linear(self.matrix(&layout.weight)?, self.bias(layout)?)
+        self.linear_in(self.precision, layout)
     }
 
-    /// The projections of the hidden states to queries, keys and values.
-    pub(crate) fn projections(
+    /// A linear layer in single precision, whatever the precision of the encoder.
+    pub(crate) fn exact(&self, layout: &Affine) -> Result<B::Linear, Error> {
+        self.linear_in(Precision::F32, layout)
+    }
+
+    /// The precision of the words that a masked-language-model head predicts: as wide as a head should be, as narrow as
+    /// so large a table must be.
+    pub(crate) fn word_precision(&self) -> Precision {
+        match self.precision {
+            Precision::F32 => Precision::F32,
+            _ => Precision::Bf16,
+        }
+    }
+
+    /// A linear layer.
+    pub(crate) fn linear_in(
+        &self,
+        precision: Precision,
+        layout: &Affine,
+    ) -> Result<B::Linear, Error> {
+        let weight = self.checkpoint.reader(&layout.weight)?;
+        let rows = Rows::all(weight);
+        self.backend.linear(&rows, self.bias(layout)?, precision)
+    }
+
+    /// The projection of the hidden states to queries, keys and values, side by side in this order; or a part of it.
+    pub(crate) fn projection(
         &self,
         layout: &ContentLayout,
         heads: usize,
-    ) -> Result<[B::Linear; 3], Error> {
+        part: Content,
+        precision: Precision,
+    ) -> Result<B::Linear, Error> {
+        let wanted = match part {
+            Content::All => 0..3,
+            Content::Queries => 0..1,
+            Content::Keys => 1..2,
+        };
+        let (mut rows, mut biases) = (Rows::default(), Vec::new());
         match layout {
             ContentLayout::Separate { query, key, value } => {
-                Ok([self.linear(query)?, self.linear(key)?, self.linear(value)?])
+                for part in &[query, key, value][wanted] {
+                    rows.append(self.checkpoint.reader(&part.weight)?);
+                    biases.push(self.bias(part)?);
+                }
             }
             ContentLayout::Interleaved {
                 weight,
                 query_bias,
                 value_bias,
             } => {
-                let all = self.matrix(weight)?;
-                // Rows are [head][q|k|v][d].
-                let size = all.nrows() / (3 * heads);
-                let part = |part: usize, bias| {
-                    let row = |i: usize| (i / size * 3 + part) * size + i % size;
-                    let rows: Vec<usize> = (0..heads * size).map(row).collect();
-                    self.backend.linear(all.select(Axis(0), &rows), bias)
-                };
-                Ok([
-                    part(0, Some(self.vector(query_bias)?))?,
-                    part(1, None)?,
-                    part(2, Some(self.vector(value_bias)?))?,
-                ])
+                rows.readers.push(self.checkpoint.reader(weight)?);
+                let size = rows.readers[0].rows() / (3 * heads);
+                for part in wanted {
+                    // Rows of the file are [head][q|k|v][d].
+                    rows.spans.extend((0..heads).map(|head| Span {
+                        reader: 0,
+                        first: (head * 3 + part) * size,
+                        count: size,
+                    }));
+                    biases.push(match part {
+                        0 => Some(self.vector(query_bias)?),
+                        1 => None,
+                        _ => Some(self.vector(value_bias)?),
+                    });
+                }
             }
         }
+        // A part without a bias adds nothing to its columns.
+        let width = rows.shape().0 / biases.len();
+        let bias = biases
+            .into_iter()
+            .flat_map(|bias| bias.unwrap_or_else(|| vec![0.0; width]))
+            .collect();
+        self.backend.linear(&rows, Some(bias), precision)
     }
 
     /// A layer normalisation.
@@ -84,5 +140,62 @@ impl<B: Backend> Loader<'_, B> {
             expected: format!("tensor {} to have two dimensions", spec.name),
             found: format!("shape {shape:?}"),
         })
+    }
+}
+
+/// Rows of some matrices in a new order.
+#[derive(Default)]
+struct Rows<'a> {
+    readers: Vec<MatrixReader<'a>>,
+    spans: Vec<Span>,
+}
+
+/// Consecutive rows of one matrix.
+struct Span {
+    reader: usize,
+    first: usize,
+    count: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// All rows of a matrix.
+    fn all(reader: MatrixReader<'a>) -> Self {
+        let mut rows = Self::default();
+        rows.append(reader);
+        rows
+    }
+
+    /// Adds all rows of a matrix.
+    fn append(&mut self, reader: MatrixReader<'a>) {
+        self.spans.push(Span {
+            reader: self.readers.len(),
+            first: 0,
+            count: reader.rows(),
+        });
+        self.readers.push(reader);
+    }
+}
+
+impl WeightRows for Rows<'_> {
+    fn shape(&self) -> (usize, usize) {
+        let columns = self.readers.first().map_or(0, MatrixReader::columns);
+        (self.spans.iter().map(|span| span.count).sum(), columns)
+    }
+
+    fn read(&self, rows: Range<usize>, mut to: &mut [f32]) -> Result<(), Error> {
+        let mut start = 0;
+        for span in &self.spans {
+            let end = start + span.count;
+            let (first, last) = (rows.start.max(start), rows.end.min(end));
+            if first < last {
+                let reader = &self.readers[span.reader];
+                let (part, rest) = to.split_at_mut((last - first) * reader.columns());
+                let offset = span.first + first - start;
+                reader.read(offset..offset + last - first, part)?;
+                to = rest;
+            }
+            start = end;
+        }
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@
 //! * `embeddings`, `layer`, `encoder`: ids to hidden states.
 //! * `head`, `pretraining`: hidden states to logits.
 //! * `pooling`: hidden states to one vector per sequence.
-//! * `observe`: looking inside.
+//! * `observe`: looking inside; `profile`: where the time goes.
 
 mod attention;
 mod embeddings;
@@ -18,14 +18,17 @@ mod load;
 mod observe;
 mod pooling;
 mod pretraining;
+mod profile;
 
 pub use head::{HeadChoice, HeadKind};
 pub use observe::{AttentionMap, Observe, Observed};
 pub use pooling::Pooling;
+pub use profile::{Profile, Stage};
 
 use crate::backend::{Backend, Cpu};
 use crate::checkpoint::Checkpoint;
 use crate::{Batch, Config, Error};
+use deberta_kernels::Precision;
 use encoder::Encoder;
 use head::Head;
 pub(crate) use layout::Layout;
@@ -50,6 +53,11 @@ pub struct LoadOptions {
     pub threads: Option<usize>,
     /// Which head to load.
     pub head: HeadChoice,
+    /// The arithmetic of the encoder's linear layers, to which their weights are converted when they are loaded.
+    ///
+    /// Attention, position tables, normalisations and heads compute in `f32` always, and so do the words of a
+    /// masked-language-model head, whose weights are bf16 unless this is [`Precision::F32`].
+    pub precision: Precision,
 }
 
 impl LoadOptions {
@@ -59,6 +67,16 @@ impl LoadOptions {
             threads: Some(threads),
             ..self
         }
+    }
+
+    /// Computes the linear layers of the encoder in this precision.
+    ///
+    /// ```
+    /// use deberta_core::{LoadOptions, Precision};
+    /// assert_eq!(LoadOptions::default().precision(Precision::Int8).precision, Precision::Int8);
+    /// ```
+    pub fn precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
     }
 
     /// Loads this head, whatever the configuration names.
@@ -117,6 +135,7 @@ impl Output {
 pub struct Model {
     config: Config,
     kind: HeadKind,
+    precision: Precision,
     backend: Cpu,
     encoder: Encoder<Cpu>,
     head: Head<Cpu>,
@@ -146,6 +165,7 @@ impl Model {
             let loader = Loader {
                 backend: &backend,
                 checkpoint: &checkpoint,
+                precision: options.precision,
             };
             let encoder = Encoder::load(&loader, &layout, &config)?;
             let head = Head::load(&loader, &layout.head, &config)?;
@@ -158,6 +178,7 @@ impl Model {
         Ok(Self {
             config,
             kind,
+            precision: options.precision,
             backend,
             encoder,
             head,
@@ -174,6 +195,11 @@ impl Model {
     /// The head.
     pub fn head(&self) -> HeadKind {
         self.kind
+    }
+
+    /// The arithmetic of the encoder's linear layers.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// Rows of the word table: every id must be below this.
@@ -224,6 +250,33 @@ impl Model {
     /// # Errors
     /// As [`Model::forward`], or for a layer or head that the model does not have.
     pub fn observe(&self, batch: &Batch, wanted: &Observe) -> Result<(Output, Observed), Error> {
+        let (output, watch) = self.watched(batch, wanted)?;
+        Ok((output, watch.observed))
+    }
+
+    /// The same as [`Model::forward`], measuring where the time goes.
+    ///
+    /// ```no_run
+    /// use deberta_core::{Batch, LoadOptions, Model, Stage};
+    /// let model = Model::load("models/sentiment", LoadOptions::default())?;
+    /// let (_, profile) = model.profile(&Batch::packed([(vec![1, 5365, 964, 2], vec![])])?)?;
+    /// println!("{:?} of {:?}", profile.time(Stage::Attention), profile.total());
+    /// # Ok::<(), deberta_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Model::forward`].
+    pub fn profile(&self, batch: &Batch) -> Result<(Output, Profile), Error> {
+        let nothing = Observe::default();
+        let (output, watch) = self.watched(batch, &nothing)?;
+        Ok((output, watch.profile))
+    }
+
+    fn watched<'a>(
+        &self,
+        batch: &Batch,
+        wanted: &'a Observe,
+    ) -> Result<(Output, Watch<'a>), Error> {
         wanted.check(&self.config)?;
         if self.head.needs_cls() {
             head::first_tokens(batch)?;
@@ -231,14 +284,15 @@ impl Model {
         self.install(|| {
             let mut watch = Watch::new(wanted);
             let states = self.encoder.forward(&self.backend, batch, &mut watch)?;
-            let logits = self
-                .head
-                .forward(&self.backend, &self.encoder, &states, batch)?;
+            let logits = watch.stage(Stage::Head, 0.0, || {
+                self.head
+                    .forward(&self.backend, &self.encoder, &states, batch)
+            })?;
             let output = Output {
                 last_hidden_state: self.backend.read(states.last)?,
                 logits: logits.map(|logits| self.backend.read(logits)).transpose()?,
             };
-            Ok((output, watch.observed))
+            Ok((output, watch))
         })
     }
 

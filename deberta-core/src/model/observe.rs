@@ -1,5 +1,6 @@
 //! Looking inside a forward pass: hidden states of every layer, attention, and the terms of its scores.
 
+use super::profile::{Profile, Stage};
 use crate::backend::Backend;
 use crate::{Config, Error};
 use deberta_kernels::{Observation, ScoreTerms};
@@ -101,6 +102,7 @@ pub struct AttentionMap {
 pub(crate) struct Watch<'a> {
     wanted: &'a Observe,
     pub(super) observed: Observed,
+    pub(super) profile: Profile,
 }
 
 impl<'a> Watch<'a> {
@@ -108,7 +110,13 @@ impl<'a> Watch<'a> {
         Self {
             wanted,
             observed: Observed::default(),
+            profile: Profile::default(),
         }
+    }
+
+    /// Runs a stage, taking note of its time and of the operations of its matrix products.
+    pub(super) fn stage<R>(&mut self, stage: Stage, operations: f64, run: impl FnOnce() -> R) -> R {
+        self.profile.measure(stage, operations, run)
     }
 
     /// Takes note of hidden states.

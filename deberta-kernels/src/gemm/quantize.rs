@@ -1,9 +1,9 @@
 //! Weights to 8 bits.
 //!
-//! Each output has a scale for every group of [`GROUP`] inputs: `w ≈ scale·p` with `p` from -127 to 127 and
+//! Each output has a scale for every group of inputs ([`group_size`]): `w ≈ scale·p` with `p` from -127 to 127 and
 //! `scale = max |w| / 127`.
 
-use super::weights::GROUP;
+use super::weights::{LARGEST_GROUP, group_size};
 use crate::isa::{Operation, Simd};
 
 /// The largest quantised weight.
@@ -31,15 +31,16 @@ impl Operation for QuantizePanel<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let width = self.width;
-        let mut bytes = [0; GROUP];
+        let size = group_size(self.inputs);
+        let mut bytes = [0; LARGEST_GROUP];
         for (lane, row) in self.rows.chunks_exact(self.inputs).enumerate() {
-            for (index, group) in row.chunks(GROUP).enumerate() {
+            for (index, group) in row.chunks(size).enumerate() {
                 let bytes = &mut bytes[..group.len().next_multiple_of(4)];
                 let scale = quantize(s, group, bytes);
                 self.scales[index * width + lane] = scale;
                 let total: i32 = bytes.iter().map(|&p| i32::from(p.cast_signed())).sum();
                 self.totals[index * width + lane] = total as f32;
-                let steps = self.panel[index * GROUP / 4 * width..].chunks_mut(width);
+                let steps = self.panel[index * size / 4 * width..].chunks_mut(width);
                 for (columns, quad) in steps.zip(bytes.as_chunks::<4>().0) {
                     columns[lane] = u32::from_le_bytes(*quad);
                 }

@@ -4,7 +4,7 @@
 
 use super::dot::{Dot, DotOperation, dispatch};
 use super::tile::Rows;
-use super::weights::{GROUP, Packed, Precision};
+use super::weights::{Packed, Precision};
 use crate::isa::Isa;
 use crate::memory::Aligned;
 use crate::parallel::{parallel, wanted_tasks};
@@ -50,7 +50,9 @@ pub(super) fn with_rows(
         return;
     }
     let groups = right.group_count();
-    let group = right.group_steps().map_or(inputs, |_| GROUP);
+    let group = right
+        .group_steps()
+        .map_or(inputs, |steps| steps * right.step);
     let bytes = right.steps * left_bytes(isa, precision);
     // An odd number of cache lines: rows at a power of two would share a few places of the cache.
     let row = (bytes.div_ceil(64) | 1) * 64;

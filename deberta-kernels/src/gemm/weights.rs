@@ -29,8 +29,15 @@ pub enum Precision {
     Int8,
 }
 
-/// Inputs that share a scale in [`Precision::Int8`].
-pub(super) const GROUP: usize = 128;
+/// The most inputs that share a scale in [`Precision::Int8`].
+pub(super) const LARGEST_GROUP: usize = 256;
+
+/// The inputs that share a scale: as few groups as possible, as equal as possible, each a whole number of steps.
+pub(super) fn group_size(inputs: usize) -> usize {
+    inputs
+        .div_ceil(inputs.div_ceil(LARGEST_GROUP))
+        .next_multiple_of(4)
+}
 
 /// A matrix `W: [N, K]` packed for computing `x·Wᵀ`, once, when a model loads.
 ///
@@ -86,6 +93,8 @@ struct Groups {
     totals: Vec<f32>,
     /// Groups per column.
     count: usize,
+    /// Inputs per group.
+    size: usize,
 }
 
 impl PackedWeights {
@@ -220,7 +229,7 @@ impl Packed {
         let steps = inputs.div_ceil(step);
         let panels = outputs.div_ceil(width);
         let group_count = match precision {
-            Precision::Int8 => inputs.div_ceil(GROUP),
+            Precision::Int8 => inputs.div_ceil(group_size(inputs)),
             _ => 0,
         };
         let mut data = Aligned::zeros(panels * steps * width);
@@ -260,6 +269,7 @@ impl Packed {
             scales,
             totals,
             count: group_count,
+            size: group_size(inputs),
         });
         Ok(Self {
             data,
@@ -283,7 +293,7 @@ impl Packed {
 
     /// Steps per group, if the weights are quantised.
     pub(super) fn group_steps(&self) -> Option<usize> {
-        self.groups.as_ref().map(|_| GROUP / self.step)
+        self.groups.as_ref().map(|groups| groups.size / self.step)
     }
 
     /// Groups per column, at least one.

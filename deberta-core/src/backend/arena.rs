@@ -1,0 +1,124 @@
+//! Matrices whose memory is used again.
+//!
+//! A forward pass makes the same handful of matrices in every layer. Their memory comes from an [`Arena`] and goes back
+//! there when they are dropped, so that a pass whose shapes have been seen before asks the system for nothing.
+
+use deberta_kernels::Buffer;
+use ndarray::{ArrayView2, ArrayViewMut2, ShapeBuilder};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The largest buffer that is kept, in numbers: 64 MB. A rare huge batch should not leave its memory behind.
+const LARGEST: usize = 1 << 24;
+/// Buffers that are kept at most.
+const MOST: usize = 16;
+
+/// Rows this many numbers long, or a multiple, would all begin at the same few places of a cache.
+const ALIASED: usize = 256;
+/// What is added to them: a cache line.
+const PADDING: usize = 16;
+
+/// Memory that waits for its next matrix.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Arena(Arc<Mutex<Vec<Buffer>>>);
+
+impl Arena {
+    /// A matrix whose values are unspecified.
+    pub(crate) fn matrix(&self, rows: usize, columns: usize) -> Matrix {
+        let padded = columns > 0 && columns.is_multiple_of(ALIASED);
+        let stride = columns + if padded { PADDING } else { 0 };
+        Matrix {
+            buffer: self.take(rows * stride),
+            rows,
+            columns,
+            stride,
+            home: self.clone(),
+        }
+    }
+
+    /// The smallest buffer that is large enough, or a new one.
+    fn take(&self, len: usize) -> Buffer {
+        let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fitting = free.iter().enumerate().filter(|(_, b)| b.len() >= len);
+        match fitting.min_by_key(|(_, b)| b.len()).map(|(index, _)| index) {
+            Some(index) => free.swap_remove(index),
+            None => Buffer::zeros(len),
+        }
+    }
+
+    fn give(&self, buffer: Buffer) {
+        if buffer.is_empty() || buffer.len() > LARGEST {
+            return;
+        }
+        let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        free.push(buffer);
+        if free.len() > MOST {
+            let smallest = (0..free.len()).min_by_key(|&index| free[index].len());
+            smallest.map(|index| free.swap_remove(index));
+        }
+    }
+}
+
+/// A matrix in memory of an [`Arena`].
+#[derive(Debug)]
+pub(crate) struct Matrix {
+    buffer: Buffer,
+    rows: usize,
+    columns: usize,
+    stride: usize,
+    home: Arena,
+}
+
+impl Matrix {
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(crate) fn columns(&self) -> usize {
+        self.columns
+    }
+
+    pub(crate) fn view(&self) -> ArrayView2<'_, f32> {
+        let shape = (self.rows, self.columns).strides((self.stride, 1));
+        // The buffer was made for this shape.
+        ArrayView2::from_shape(shape, &self.buffer).expect("a buffer of that size")
+    }
+
+    pub(crate) fn view_mut(&mut self) -> ArrayViewMut2<'_, f32> {
+        let shape = (self.rows, self.columns).strides((self.stride, 1));
+        ArrayViewMut2::from_shape(shape, &mut self.buffer).expect("a buffer of that size")
+    }
+}
+
+impl Drop for Matrix {
+    fn drop(&mut self) {
+        self.home.give(std::mem::take(&mut self.buffer));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Arena, MOST};
+
+    #[test]
+    fn memory_is_used_again() {
+        let arena = Arena::default();
+        let place = |rows| arena.matrix(rows, 256).view().as_ptr();
+        let first = place(100);
+        assert_eq!(place(100), first);
+        assert_eq!(place(7), first, "a smaller matrix fits too");
+        let held: Vec<_> = (1..40).map(|n| arena.matrix(n, 3)).collect();
+        drop(held);
+        assert!(arena.0.lock().unwrap().len() <= MOST);
+    }
+
+    #[test]
+    fn empty_matrices_and_padded_rows_have_the_right_shape() {
+        let arena = Arena::default();
+        for (rows, columns) in [(0, 5), (5, 0), (3, 512), (2, 7)] {
+            let mut matrix = arena.matrix(rows, columns);
+            matrix.view_mut().fill(1.0);
+            assert_eq!(matrix.view().dim(), (rows, columns));
+            assert_eq!(matrix.view().sum(), (rows * columns) as f32);
+        }
+    }
+}
