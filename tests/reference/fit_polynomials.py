@@ -42,6 +42,10 @@ half_ln2 = mp.log(2) / 2
 show("EXP", *fit(lambda r: (mp.exp(r) - 1 - r) / r**2 if abs(r) > mp.mpf(10) ** -20 else mp.mpf(1) / 2,
                  -half_ln2 * 1.001, half_ln2 * 1.001, 4))
 
+# 2^r = 1 + r·P(r) for |r| <= 1/2
+show("EXP2", *fit(lambda r: (mp.mpf(2) ** r - 1) / r if abs(r) > mp.mpf(10) ** -20 else mp.log(2),
+                  -mp.mpf("0.5005"), mp.mpf("0.5005"), 5))
+
 # erfc(t) = exp(-t^2)·z·P(z), z = 1 / (1 + t/2)
 def scaled(z):
     t = 2 * (1 / z - 1)

@@ -6,11 +6,10 @@
 //! sequence, except for what is asked to be shown.
 
 use super::tile::{
-    Head, KEY_BLOCK, QUERY_BLOCK, Relative, Scratch, content_scores, position_scores,
+    Head, KEY_BLOCK, Packed, QUERY_BLOCK, Relative, SCORE_STRIDE, STRIP, Scores, value_width,
 };
 use super::{Attention, target};
-use crate::elementwise::{Scale, map};
-use crate::gemm::micro::{Left, Target, product};
+use crate::gemm::micro::Target;
 use crate::isa::{Operation, Simd};
 use crate::shape::check_len;
 use crate::{Isa, KernelError, softmax};
@@ -228,11 +227,14 @@ fn assemble(
 /// Memory of one block, kept by its thread.
 #[derive(Default)]
 struct Buffers {
-    tile: Scratch,
+    packed: Packed,
+    tile: Scores,
     /// Scores, then weights: [H, queries, L].
     scores: Vec<f32>,
     /// The same of mixed heads.
     mixed: Vec<f32>,
+    /// Weighted values of one head: [queries, value_width(D)].
+    sums: Vec<f32>,
 }
 
 thread_local! {
@@ -254,16 +256,18 @@ impl Block<'_> {
         let length = self.heads[0].length;
         let plane = self.queries.len() * length;
         let Buffers {
+            packed,
             tile,
             scores,
             mixed,
+            sums,
         } = buffers;
         scores.resize(self.heads.len() * plane, 0.0);
         for (head, scores) in self.heads.iter().zip(scores.chunks_exact_mut(plane)) {
-            tile.pack(self.isa, head);
-            self.scores(head, head.relative, tile, true, scores);
+            packed.pack(self.isa, head, head.scale);
+            self.scores(head, head.relative, true, packed, tile, scores);
         }
-        let terms = self.terms(tile, plane);
+        let terms = self.terms(packed, tile, plane);
         if let Some(mixing) = self.mixing {
             mix(self.isa, &mixing.logits, plane, scores, mixed);
         }
@@ -279,25 +283,24 @@ impl Block<'_> {
             .zip(scores.chunks_exact(plane))
             .enumerate()
         {
-            tile.pack(self.isa, head);
-            let columns = index * head.size..(index + 1) * head.size;
-            let left = Left::Rows {
-                data: weights,
-                stride: length,
-            };
-            let (values, out) = (&tile.values, out.part(0..self.queries.len(), columns));
-            // SAFETY: the task has these rows of the output to itself.
-            unsafe {
-                product(
-                    self.isa,
-                    left,
-                    values,
-                    0..values.count(),
-                    0..length,
-                    out,
-                    false,
-                )
-            };
+            packed.pack(self.isa, head, head.scale);
+            let (rows, width) = (self.queries.len(), value_width(head.size));
+            sums.resize(rows * width, 0.0);
+            let keys = 0..length;
+            packed.weigh(
+                self.isa,
+                (weights, length),
+                rows,
+                keys,
+                head.size,
+                sums,
+                false,
+            );
+            let out = out.part(0..rows, index * head.size..(index + 1) * head.size);
+            for (i, sums) in sums.chunks_exact(width).enumerate() {
+                // SAFETY: the task has these rows of the output to itself.
+                unsafe { out.row(i) }.copy_from_slice(&sums[..head.size]);
+            }
         }
         let planes = self
             .observation
@@ -314,20 +317,24 @@ impl Block<'_> {
     }
 
     /// The terms of the observed heads, where they are asked for.
-    fn terms(&self, tile: &mut Scratch, plane: usize) -> Vec<[Option<Vec<f32>>; 3]> {
-        let term =
-            |head: &Head<'_>, relative: Option<Relative<'_>>, tile: &mut Scratch, content| {
-                let mut scores = vec![0.0; plane];
-                self.scores(head, relative, tile, content, &mut scores);
-                scores
-            };
+    fn terms(
+        &self,
+        packed: &mut Packed,
+        tile: &mut Scores,
+        plane: usize,
+    ) -> Vec<[Option<Vec<f32>>; 3]> {
         let heads = self.observation.heads.iter().map(|&head| &self.heads[head]);
         heads
             .map(|head| {
                 if !self.observation.terms {
                     return [None, None, None];
                 }
-                tile.pack(self.isa, head);
+                packed.pack(self.isa, head, head.scale);
+                let mut term = |relative: Option<Relative<'_>>, content| {
+                    let mut scores = vec![0.0; plane];
+                    self.scores(head, relative, content, packed, tile, &mut scores);
+                    scores
+                };
                 let only = |keys: bool| {
                     let all = head.relative?;
                     let part = Relative {
@@ -338,48 +345,45 @@ impl Block<'_> {
                     (part.keys.is_some() || part.queries.is_some()).then_some(part)
                 };
                 [
-                    Some(term(head, None, tile, true)),
-                    only(true).map(|part| term(head, Some(part), tile, false)),
-                    only(false).map(|part| term(head, Some(part), tile, false)),
+                    Some(term(None, true)),
+                    only(true).map(|part| term(Some(part), false)),
+                    only(false).map(|part| term(Some(part), false)),
                 ]
             })
             .collect()
     }
 
-    /// Scaled scores of one head, whose keys are packed: `[queries, L]`.
+    /// Scaled scores of one head, whose keys are packed: `[queries, L]`. Only the terms that `relative` holds, and the
+    /// content's if `content` says so.
     fn scores(
         &self,
         head: &Head<'_>,
         relative: Option<Relative<'_>>,
-        tile: &mut Scratch,
         content: bool,
+        packed: &Packed,
+        tile: &mut Scores,
         scores: &mut [f32],
     ) {
+        let (isa, queries) = (self.isa, &self.queries);
+        let head = Head { relative, ..*head };
+        tile.queries(isa, &head, queries, head.scale);
         for start in (0..head.length).step_by(KEY_BLOCK) {
             let keys = start..(start + KEY_BLOCK).min(head.length);
-            if content {
-                content_scores(self.isa, head, tile, &self.queries, &keys);
-            } else {
-                tile.scores.clear();
-                tile.scores.resize(QUERY_BLOCK * KEY_BLOCK, 0.0);
-            }
-            if let Some(relative) = &relative {
-                position_scores(self.isa, head, relative, tile, &self.queries, &keys);
-            }
-            let rows = scores.chunks_exact_mut(head.length);
-            for (row, block) in rows.zip(tile.scores.chunks_exact(KEY_BLOCK)) {
-                row[keys.clone()].copy_from_slice(&block[..keys.len()]);
-            }
-        }
-        struct Scaled<'a>(&'a mut [f32], f32);
-        impl Operation for Scaled<'_> {
-            type Output = ();
-            #[inline(always)]
-            fn run<S: Simd>(self, s: S) {
-                map(s, self.0, Scale(self.1));
+            let begun = tile.position_to_content(isa, &head, packed, queries, &keys);
+            for first in queries.clone().step_by(STRIP) {
+                let strip = first..(first + STRIP).min(queries.end);
+                let block = queries.start;
+                let begun = tile.content_to_position(isa, &head, block, &strip, &keys, begun);
+                if content {
+                    tile.content_to_content(isa, &head, packed, block, &strip, &keys, begun);
+                }
+                let rows = scores[(first - block) * head.length..].chunks_exact_mut(head.length);
+                let found = tile.strip(block, &strip).chunks_exact(SCORE_STRIDE);
+                for (row, found) in rows.zip(found) {
+                    row[keys.clone()].copy_from_slice(&found[..keys.len()]);
+                }
             }
         }
-        self.isa.dispatch(Scaled(scores, head.scale));
     }
 }
 

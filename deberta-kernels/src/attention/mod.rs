@@ -20,7 +20,11 @@
 //! Slots rise with the distance, so a block of queries and a block of keys touch one contiguous window of slots: the
 //! position terms are two small matrix products over that window, and no `L x L` matrix ever exists.
 
+mod buffer;
 mod explicit;
+mod panels;
+mod position;
+mod product;
 mod slots;
 mod stream;
 mod tables;
@@ -36,7 +40,7 @@ use crate::shape::{check_bounds, check_matrix, check_positions, row_slice};
 use crate::{Isa, KernelError};
 use ndarray::{ArrayView2, ArrayViewMut2};
 use std::ops::Range;
-use tile::{Head, QUERY_BLOCK, Relative};
+use tile::{Head, Relative, STRIP};
 
 /// The operands of [`disentangled_attention`] over packed sequences of T tokens in all, with H heads of size D.
 #[derive(Debug, Clone, Copy)]
@@ -238,10 +242,7 @@ fn tasks(bounds: &[usize], heads: usize) -> Vec<Task> {
     let pieces = wanted_tasks().div_ceil((sequences().count() * heads).max(1));
     let mut tasks = Vec::new();
     for sequence in sequences() {
-        let step = sequence
-            .len()
-            .div_ceil(pieces)
-            .next_multiple_of(QUERY_BLOCK);
+        let step = sequence.len().div_ceil(pieces).next_multiple_of(STRIP);
         for head in 0..heads {
             for start in (0..sequence.len()).step_by(step) {
                 let queries = start..(start + step).min(sequence.len());

@@ -1,5 +1,6 @@
 //! From the distance between two tokens to a row of the relative-position table.
 
+use super::panels::MOST_LANES;
 use crate::KernelError;
 
 /// How relative distances map to the rows ("slots") of a position table of `2·span` rows.
@@ -117,21 +118,29 @@ pub struct SlotTable {
     /// Mirrored slots, `2·span - 1 - slot(δ)`, for δ from `length - 1` down to `-(length - 1)`. Both mirrored: along a
     /// row of scores, where δ falls as the key moves on, entries follow each other and their values rise.
     mirrored: Vec<u32>,
+    /// Slots as they are, for δ from `-(length - 1)` up: along a column of scores, where δ rises with the query.
+    rising: Vec<u32>,
     length: usize,
 }
+
+/// Both tables go on for this many entries beyond the last distance, with its slot: a row may be read in whole vectors.
+const SLACK: usize = MOST_LANES;
 
 impl SlotTable {
     /// The table for sequences of up to `length` positions.
     pub fn new(relative: RelativePositions, length: usize) -> Self {
         let length = length.max(1);
-        let last = 2 * relative.span() - 1;
+        let last = 2 * relative.span() as u32 - 1;
         let reach = length as i64 - 1;
-        let mirrored = (-reach..=reach)
-            .map(|d| (last - relative.slot(-d)) as u32)
-            .collect();
+        let mut rising: Vec<u32> = (-reach..=reach).map(|d| relative.slot(d) as u32).collect();
+        let mut mirrored: Vec<u32> = rising.iter().rev().map(|slot| last - slot).collect();
+        for table in [&mut rising, &mut mirrored] {
+            table.resize(table.len() + SLACK, table[table.len() - 1]);
+        }
         Self {
             relative,
             mirrored,
+            rising,
             length,
         }
     }
@@ -151,18 +160,31 @@ impl SlotTable {
     /// # Panics
     /// If the distance is not covered.
     pub fn slot(&self, delta: i64) -> usize {
-        2 * self.relative.span() - 1 - self.mirrored(delta) as usize
+        assert!(delta.unsigned_abs() < self.length as u64);
+        self.rising(delta) as usize
     }
 
-    /// The mirrored slot of a distance.
+    /// The slot of a distance that is covered.
     #[inline]
-    pub(crate) fn mirrored(&self, delta: i64) -> u32 {
+    pub(super) fn rising(&self, delta: i64) -> u32 {
+        self.rising[(self.length as i64 - 1 + delta) as usize]
+    }
+
+    /// The mirrored slot of a distance that is covered.
+    #[inline]
+    pub(super) fn mirrored(&self, delta: i64) -> u32 {
         self.mirrored[(self.length as i64 - 1 - delta) as usize]
     }
 
-    /// The mirrored slots of query `i` with keys `j..j + count`.
+    /// The mirrored slots of query `i` with keys `j..j + count`, or slots of a similar kind where keys end before that.
     #[inline]
-    pub(crate) fn row(&self, i: usize, j: usize, count: usize) -> &[u32] {
+    pub(super) fn along_keys(&self, i: usize, j: usize, count: usize) -> &[u32] {
         &self.mirrored[self.length - 1 + j - i..][..count]
+    }
+
+    /// The slots of key `j` with queries `i..i + count`, or slots of a similar kind where queries end before that.
+    #[inline]
+    pub(super) fn along_queries(&self, j: usize, i: usize, count: usize) -> &[u32] {
+        &self.rising[self.length - 1 + i - j..][..count]
     }
 }

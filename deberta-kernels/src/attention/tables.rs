@@ -1,6 +1,6 @@
 //! The projected relative-position tables, packed once when a model loads.
 
-use crate::gemm::pack::{Panels, panel_width};
+use super::panels::{Panels, copy_rows};
 use crate::shape::{check_matrix, row_slice};
 use crate::{Isa, KernelError};
 use ndarray::ArrayView2;
@@ -38,24 +38,30 @@ impl PositionTables {
                 found: heads,
             });
         }
-        let pack = |table: Option<ArrayView2<'_, f32>>, argument| {
+        let pack = |table: Option<ArrayView2<'_, f32>>, argument, mirrored: bool| {
             let Some(table) = table else { return Ok(None) };
             check_matrix(argument, &table, shape)?;
             let (values, stride) = row_slice(&table, 0..table.nrows());
             let (slots, size) = (shape[0], shape[1] / heads);
+            let mut rows = vec![0.0; shape[0] * size];
             let head = |h: usize| {
+                if !rows.is_empty() {
+                    let part = &values[h * size..];
+                    copy_rows(isa, part, stride, size, 1.0, &mut rows, size);
+                    // As the slot table that goes with it.
+                    if mirrored {
+                        reverse_rows(&mut rows, size);
+                    }
+                }
                 let mut panels = Panels::default();
-                // Mirrored, as the slot table is.
-                panels.pack_transposed(slots, size, panel_width(isa), |slot| {
-                    &values[(slots - 1 - slot) * stride + h * size..][..size]
-                });
+                panels.pack(isa, &rows, size, slots, size);
                 panels
             };
             Ok(Some((0..heads).map(head).collect()))
         };
         Ok(Self {
-            keys: pack(keys, "keys")?,
-            queries: pack(queries, "queries")?,
+            keys: pack(keys, "keys", true)?,
+            queries: pack(queries, "queries", false)?,
             slots: shape[0],
         })
     }
@@ -65,19 +71,29 @@ impl PositionTables {
         self.slots
     }
 
-    /// The packed position keys of a head.
-    pub(crate) fn keys(&self, head: usize) -> Option<&Panels> {
+    /// The packed position keys of a head, mirrored: the last slot first.
+    pub(super) fn keys(&self, head: usize) -> Option<&Panels> {
         self.keys.as_ref().map(|heads| &heads[head])
     }
 
     /// The packed position queries of a head.
-    pub(crate) fn queries(&self, head: usize) -> Option<&Panels> {
+    pub(super) fn queries(&self, head: usize) -> Option<&Panels> {
         self.queries.as_ref().map(|heads| &heads[head])
     }
 
     /// Heads and head size of the tables, if there are any.
-    pub(crate) fn heads(&self) -> Option<(usize, usize)> {
+    pub(super) fn heads(&self) -> Option<(usize, usize)> {
         let tables = self.keys.as_ref().or(self.queries.as_ref())?;
-        Some((tables.len(), tables.first()?.depth))
+        Some((tables.len(), tables.first()?.depth()))
+    }
+}
+
+/// Puts the rows of a matrix in the opposite order.
+fn reverse_rows(matrix: &mut [f32], width: usize) {
+    let count = matrix.len() / width;
+    let (upper, lower) = matrix.split_at_mut(count / 2 * width);
+    let pairs = upper.chunks_exact_mut(width);
+    for (row, mirror) in pairs.zip(lower.chunks_exact_mut(width).rev()) {
+        row.swap_with_slice(mirror);
     }
 }

@@ -1,17 +1,24 @@
 //! Blocks of queries against blocks of keys, for one head of one sequence.
 
 use super::SlotTable;
-use super::stream::{Fold, Running, finish, fold};
+use super::buffer::Buffer;
+use super::panels::{MOST_LANES, Panels, Right, copy_rows, lanes};
+use super::position::{Distances, PositionScratch, content_to_position, position_to_content};
+use super::product::Product;
+use super::stream::{Fold, Running, finish};
 use crate::Isa;
-use crate::gemm::micro::{Left, Target, product};
-use crate::gemm::pack::{Panels, panel_width};
+use crate::gemm::micro::Target;
 use std::cell::RefCell;
 use std::ops::Range;
 
 /// Queries per block.
-pub(super) const QUERY_BLOCK: usize = 64;
-/// Keys per block; a multiple of every panel width.
-pub(super) const KEY_BLOCK: usize = 64;
+pub(super) const QUERY_BLOCK: usize = 128;
+/// Keys per block. Blocks begin at the first key of a sequence: how its sums are cut depends on nothing else.
+pub(super) const KEY_BLOCK: usize = 128;
+/// Rows that are taken through all steps together, so that their scores stay in the first cache.
+pub(super) const STRIP: usize = 16;
+/// The distance between rows of scores: an odd number of cache lines, which spreads the rows over the sets of a cache.
+pub(super) const SCORE_STRIDE: usize = KEY_BLOCK + 16;
 
 /// One head of one sequence of L tokens. Row `i` of a matrix begins at `i · stride`.
 pub(super) struct Head<'a> {
@@ -37,35 +44,207 @@ pub(super) struct Relative<'a> {
     pub(super) slots: &'a SlotTable,
 }
 
-/// Memory of one task, kept by its thread.
+/// The keys and values of a head, packed.
 #[derive(Default)]
-pub(super) struct Scratch {
-    /// Kᵀ of the whole sequence: D rows, L columns.
-    pub(super) keys: Panels,
-    /// V of the whole sequence: L rows, D columns.
-    pub(super) values: Panels,
-    /// Scores of a block: [QUERY_BLOCK, KEY_BLOCK].
-    pub(super) scores: Vec<f32>,
-    /// Products of the block's queries with the window of PK: [QUERY_BLOCK, W].
-    content_position: Vec<f32>,
-    /// Products of the block's keys with the window of PQ: [KEY_BLOCK, W].
-    position_content: Vec<f32>,
-    /// Mirrored slots of one query with the block's keys.
-    slots: Vec<u32>,
+pub(super) struct Packed {
+    /// Kᵀ: D rows, L columns.
+    keys: Panels,
+    /// K: L rows, scaled, for the position-to-content term.
+    key_rows: Buffer,
+    /// V: L rows, filled up to whole vectors.
+    values: Buffer,
 }
 
-impl Scratch {
-    /// Packs the keys and values of a head.
-    pub(super) fn pack(&mut self, isa: Isa, head: &Head<'_>) {
-        let (width, size) = (panel_width(isa), head.size);
-        let (key, key_stride) = head.key;
-        let (value, value_stride) = head.value;
-        self.keys
-            .pack_transposed(head.length, size, width, |j| &key[j * key_stride..][..size]);
-        self.values.pack_rows(size, head.length, width, |j| {
-            &value[j * value_stride..][..size]
+impl Packed {
+    /// Packs a head whose scores are to be multiplied by `scale`.
+    pub(super) fn pack(&mut self, isa: Isa, head: &Head<'_>, scale: f32) {
+        let (length, size) = (head.length, head.size);
+        let (key, stride) = head.key;
+        self.keys.pack(isa, key, stride, length, size);
+        if head.relative.is_some_and(|r| r.queries.is_some()) {
+            let rows = &mut self.key_rows.reserve(length * size)[..length * size];
+            copy_rows(isa, key, stride, size, scale, rows, size);
+        }
+        let (value, stride) = head.value;
+        let width = value_width(size);
+        let rows = &mut self.values.reserve(length * width)[..length * width];
+        copy_rows(isa, value, stride, size, 1.0, rows, width);
+    }
+
+    /// `out (+)= weights·V` over some keys, for rows of weights that begin at the first of them;
+    /// `out: [rows, value_width(D)]`.
+    pub(super) fn weigh(
+        &self,
+        isa: Isa,
+        weights: (&[f32], usize),
+        rows: usize,
+        keys: Range<usize>,
+        size: usize,
+        out: &mut [f32],
+        accumulate: bool,
+    ) {
+        let width = value_width(size);
+        isa.dispatch(Product {
+            left: weights.0,
+            left_stride: weights.1,
+            rows,
+            depth: keys.len(),
+            right: Right {
+                data: &self.values[keys.start * width..],
+                across: lanes(isa),
+                down: width,
+            },
+            vectors: size.div_ceil(lanes(isa)),
+            out,
+            out_stride: width,
+            accumulate,
         });
     }
+}
+
+/// The width of rows of values and of what is summed from them: whole vectors of every instruction set.
+pub(super) fn value_width(size: usize) -> usize {
+    size.next_multiple_of(MOST_LANES)
+}
+
+/// The scores of a block, and what is needed on the way to them.
+#[derive(Default)]
+pub(super) struct Scores {
+    /// Scaled queries of a block: [QUERY_BLOCK, D].
+    queries: Buffer,
+    /// [QUERY_BLOCK, SCORE_STRIDE]
+    scores: Buffer,
+    position: PositionScratch,
+}
+
+impl Scores {
+    /// Copies and scales the queries of a block.
+    pub(super) fn queries(
+        &mut self,
+        isa: Isa,
+        head: &Head<'_>,
+        queries: &Range<usize>,
+        scale: f32,
+    ) {
+        let (query, stride) = head.query;
+        let count = queries.len() * head.size;
+        let rows = &mut self.queries.reserve(count)[..count];
+        let query = &query[queries.start * stride..];
+        copy_rows(isa, query, stride, head.size, scale, rows, head.size);
+        self.scores.reserve(QUERY_BLOCK * SCORE_STRIDE);
+    }
+
+    /// The position-to-content term of a block, of keys that are packed; returns whether there is one.
+    pub(super) fn position_to_content(
+        &mut self,
+        isa: Isa,
+        head: &Head<'_>,
+        packed: &Packed,
+        queries: &Range<usize>,
+        keys: &Range<usize>,
+    ) -> bool {
+        let Some((distances, table)) = head.term(|relative| relative.queries) else {
+            return false;
+        };
+        for first in keys.clone().step_by(STRIP) {
+            let strip = first..(first + STRIP).min(keys.end);
+            position_to_content(
+                isa,
+                &distances,
+                table,
+                &packed.key_rows[strip.start * head.size..],
+                &strip,
+                queries,
+                &mut self.position,
+                &mut self.scores[strip.start - keys.start..],
+            );
+        }
+        true
+    }
+
+    /// Adds the content-to-position term of a strip of the block that begins at query `block`, or writes it if there
+    /// is nothing to `add` to; returns whether there is anything now.
+    pub(super) fn content_to_position(
+        &mut self,
+        isa: Isa,
+        head: &Head<'_>,
+        block: usize,
+        strip: &Range<usize>,
+        keys: &Range<usize>,
+        add: bool,
+    ) -> bool {
+        let Some((distances, table)) = head.term(|relative| relative.keys) else {
+            return add;
+        };
+        content_to_position(
+            isa,
+            &distances,
+            table,
+            &self.queries[(strip.start - block) * head.size..],
+            strip,
+            keys,
+            &mut self.position,
+            &mut self.scores[(strip.start - block) * SCORE_STRIDE..],
+            add,
+        );
+        true
+    }
+
+    /// Adds or writes the content-to-content term of a strip, likewise.
+    pub(super) fn content_to_content(
+        &mut self,
+        isa: Isa,
+        head: &Head<'_>,
+        packed: &Packed,
+        block: usize,
+        strip: &Range<usize>,
+        keys: &Range<usize>,
+        add: bool,
+    ) {
+        let lanes = lanes(isa);
+        let row = strip.start - block;
+        isa.dispatch(Product {
+            left: &self.queries[row * head.size..],
+            left_stride: head.size,
+            rows: strip.len(),
+            depth: head.size,
+            right: packed.keys.from(keys.start / lanes),
+            vectors: keys.len().div_ceil(lanes),
+            out: &mut self.scores[row * SCORE_STRIDE..],
+            out_stride: SCORE_STRIDE,
+            accumulate: add,
+        });
+    }
+
+    /// The scores of a strip, at rows [`SCORE_STRIDE`] apart.
+    pub(super) fn strip(&mut self, block: usize, strip: &Range<usize>) -> &mut [f32] {
+        let row = strip.start - block;
+        &mut self.scores[row * SCORE_STRIDE..][..strip.len() * SCORE_STRIDE]
+    }
+}
+
+impl<'a> Head<'a> {
+    /// A position term, if the head has it.
+    fn term(
+        &self,
+        table: impl Fn(Relative<'a>) -> Option<&'a Panels>,
+    ) -> Option<(Distances<'a>, &'a Panels)> {
+        let relative = self.relative?;
+        let distances = Distances {
+            positions: self.positions,
+            slots: relative.slots,
+        };
+        Some((distances, table(relative)?))
+    }
+}
+
+/// Memory of a task, kept by its thread.
+#[derive(Default)]
+struct Scratch {
+    packed: Packed,
+    scores: Scores,
+    /// What the queries of a block have summed up so far: [QUERY_BLOCK, value_width(D)].
+    sums: Buffer,
 }
 
 thread_local! {
@@ -75,11 +254,16 @@ thread_local! {
 /// Attention of `queries` (a range within the sequence) of one head; `out: [queries, D]`.
 pub(super) fn attend(isa: Isa, head: &Head<'_>, queries: Range<usize>, out: Target) {
     SCRATCH.with_borrow_mut(|scratch| {
-        scratch.pack(isa, head);
-        let size = head.size;
+        // The weights are powers of two and not of e.
+        let scale = head.scale * std::f32::consts::LOG2_E;
+        scratch.packed.pack(isa, head, scale);
         for start in queries.clone().step_by(QUERY_BLOCK) {
             let block = start..(start + QUERY_BLOCK).min(queries.end);
-            let part = out.part(start - queries.start..block.end - queries.start, 0..size);
+            scratch.scores.queries(isa, head, &block, scale);
+            let part = out.part(
+                start - queries.start..block.end - queries.start,
+                0..head.size,
+            );
             attend_block(isa, head, scratch, block, part);
         }
     });
@@ -93,187 +277,49 @@ fn attend_block(
     queries: Range<usize>,
     out: Target,
 ) {
+    let Scratch {
+        packed,
+        scores,
+        sums,
+    } = scratch;
+    let width = value_width(head.size);
+    let sums = &mut sums.reserve(QUERY_BLOCK * width)[..queries.len() * width];
     let mut states = [Running::START; QUERY_BLOCK];
-    for i in 0..queries.len() {
-        // SAFETY: the task has this part of the output to itself.
-        unsafe { out.row(i) }.fill(0.0);
-    }
     for start in (0..head.length).step_by(KEY_BLOCK) {
         let keys = start..(start + KEY_BLOCK).min(head.length);
-        content_scores(isa, head, scratch, &queries, &keys);
-        if let Some(relative) = &head.relative {
-            position_scores(isa, head, relative, scratch, &queries, &keys);
+        let begun = scores.position_to_content(isa, head, packed, &queries, &keys);
+        for row in (0..queries.len()).step_by(STRIP) {
+            let rows = row..(row + STRIP).min(queries.len());
+            let strip = queries.start + rows.start..queries.start + rows.end;
+            let block = queries.start;
+            let begun = scores.content_to_position(isa, head, block, &strip, &keys, begun);
+            scores.content_to_content(isa, head, packed, block, &strip, &keys, begun);
+            let scores = scores.strip(block, &strip);
+            let sums = &mut sums[rows.start * width..rows.end * width];
+            isa.dispatch(Fold {
+                scores,
+                stride: SCORE_STRIDE,
+                keys: keys.len(),
+                states: &mut states[rows.clone()],
+                sums,
+                width,
+                first: start == 0,
+            });
+            let weights = (&*scores, SCORE_STRIDE);
+            packed.weigh(
+                isa,
+                weights,
+                rows.len(),
+                keys.clone(),
+                head.size,
+                sums,
+                start > 0,
+            );
         }
-        let scores = scratch.scores.chunks_exact_mut(KEY_BLOCK);
-        let rows = states
-            .iter_mut()
-            .zip(scores)
-            .take(queries.len())
-            .enumerate();
-        fold(
-            isa,
-            rows.map(|(i, (state, scores))| Fold {
-                scores: &mut scores[..keys.len()],
-                scale: head.scale,
-                state,
-                // SAFETY: the task has this part of the output to itself, and each row is used once.
-                out: unsafe { out.row(i) },
-            }),
-        );
-        let weights = Left::Rows {
-            data: &scratch.scores,
-            stride: KEY_BLOCK,
-        };
-        let panels = 0..scratch.values.count();
-        // SAFETY: the task has this part of the output to itself.
-        unsafe { product(isa, weights, &scratch.values, panels, keys, out, true) };
     }
     for (i, state) in states.iter().take(queries.len()).enumerate() {
         // SAFETY: the task has this part of the output to itself.
-        finish(isa, *state, unsafe { out.row(i) });
-    }
-}
-
-/// `scores[i, j] = Q_i · K_j` for a block.
-pub(super) fn content_scores(
-    isa: Isa,
-    head: &Head<'_>,
-    scratch: &mut Scratch,
-    queries: &Range<usize>,
-    keys: &Range<usize>,
-) {
-    scratch.scores.resize(QUERY_BLOCK * KEY_BLOCK, 0.0);
-    let (query, stride) = head.query;
-    let left = Left::Rows {
-        data: &query[queries.start * stride..],
-        stride,
-    };
-    let width = scratch.keys.width;
-    let panels = keys.start / width..keys.end.div_ceil(width);
-    let scores = Target::new(&mut scratch.scores, KEY_BLOCK, queries.len(), keys.len());
-    // SAFETY: the scores are borrowed mutably here.
-    unsafe {
-        product(
-            isa,
-            left,
-            &scratch.keys,
-            panels,
-            0..head.size,
-            scores,
-            false,
-        )
-    };
-}
-
-/// Adds the position terms of a block to its scores.
-pub(super) fn position_scores(
-    isa: Isa,
-    head: &Head<'_>,
-    relative: &Relative<'_>,
-    scratch: &mut Scratch,
-    queries: &Range<usize>,
-    keys: &Range<usize>,
-) {
-    let position = |i: usize| head.positions.map_or(i as i64, |p| i64::from(p[i]));
-    let highest = position(queries.end - 1) - position(keys.start);
-    let lowest = position(queries.start) - position(keys.end - 1);
-    // Slots rise with the distance, mirrored ones fall: the corners of the block bound its window.
-    let window = relative.slots.mirrored(highest)..relative.slots.mirrored(lowest) + 1;
-    let Scratch {
-        scores,
-        content_position,
-        position_content,
-        slots,
-        ..
-    } = scratch;
-
-    let (query, query_stride) = head.query;
-    let (key, key_stride) = head.key;
-    let query = Left::Rows {
-        data: &query[queries.start * query_stride..],
-        stride: query_stride,
-    };
-    let key = Left::Rows {
-        data: &key[keys.start * key_stride..],
-        stride: key_stride,
-    };
-    let c2p = relative
-        .keys
-        .map(|panels| window_product(isa, query, queries.len(), panels, &window, content_position));
-    let p2c = relative
-        .queries
-        .map(|panels| window_product(isa, key, keys.len(), panels, &window, position_content));
-
-    let exact = head.positions.is_none()
-        && highest.abs().max(lowest.abs()) <= relative.slots.relative().exact_radius() as i64;
-    for (i, row) in queries.clone().zip(scores.chunks_exact_mut(KEY_BLOCK)) {
-        let row = &mut row[..keys.len()];
-        let local = i - queries.start;
-        let slots: &[u32] = match head.positions {
-            None => relative.slots.row(i, keys.start, keys.len()),
-            Some(p) => {
-                slots.clear();
-                let delta = |j: usize| i64::from(p[i]) - i64::from(p[j]);
-                slots.extend(keys.clone().map(|j| relative.slots.mirrored(delta(j))));
-                slots
-            }
-        };
-        if let Some(c2p) = &c2p {
-            let products = c2p.row(local);
-            if exact {
-                // One slot per distance: the terms of neighbouring keys lie side by side.
-                let products = &products[slots[0] as usize - c2p.first..][..row.len()];
-                row.iter_mut()
-                    .zip(products)
-                    .for_each(|(score, &x)| *score += x);
-            } else {
-                for (score, &slot) in row.iter_mut().zip(slots) {
-                    *score += products[slot as usize - c2p.first];
-                }
-            }
-        }
-        if let Some(p2c) = &p2c {
-            for ((j, score), &slot) in row.iter_mut().enumerate().zip(slots) {
-                *score += p2c.products[j * p2c.stride + slot as usize - p2c.first];
-            }
-        }
-    }
-}
-
-/// Products of some rows with a window of a position table.
-struct Window<'a> {
-    /// `[rows, stride]`
-    products: &'a [f32],
-    stride: usize,
-    /// The mirrored slot of the first column.
-    first: usize,
-}
-
-impl Window<'_> {
-    fn row(&self, i: usize) -> &[f32] {
-        &self.products[i * self.stride..][..self.stride]
-    }
-}
-
-/// Multiplies `rows` rows with the panels of a position table that hold the mirrored slots `window`.
-fn window_product<'a>(
-    isa: Isa,
-    left: Left<'_>,
-    rows: usize,
-    table: &Panels,
-    window: &Range<u32>,
-    products: &'a mut Vec<f32>,
-) -> Window<'a> {
-    let panels = window.start as usize / table.width..(window.end as usize).div_ceil(table.width);
-    let stride = panels.len() * table.width;
-    let first = panels.start * table.width;
-    products.resize(products.len().max(rows * stride), 0.0);
-    let target = Target::new(products, stride, rows, stride);
-    // SAFETY: the products are borrowed mutably here.
-    unsafe { product(isa, left, table, panels, 0..table.depth, target, false) };
-    Window {
-        products,
-        stride,
-        first,
+        let out = unsafe { out.row(i) };
+        finish(isa, *state, &sums[i * width..][..head.size], out);
     }
 }

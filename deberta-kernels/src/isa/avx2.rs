@@ -108,6 +108,73 @@ impl Simd for Avx2 {
         proven!(_mm256_blendv_ps(b, a, mask))
     }
     #[inline(always)]
+    fn first(self, count: usize) -> __m256 {
+        const WINDOW: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+        // SAFETY: the vector begins at most eight values into the window, and ends within it.
+        unsafe { _mm256_loadu_ps(WINDOW.as_ptr().add(8 - count.min(8)).cast()) }
+    }
+    #[inline(always)]
+    fn lookup(self, table: __m256, indices: &[u32], base: u32) -> __m256 {
+        assert!(indices.len() >= Self::LANES);
+        // SAFETY: the slice holds LANES indices, and self proves the instructions.
+        unsafe {
+            let indices = _mm256_loadu_si256(indices.as_ptr().cast());
+            let lanes = _mm256_sub_epi32(indices, _mm256_set1_epi32(base as i32));
+            _mm256_permutevar8x32_ps(table, lanes)
+        }
+    }
+    #[inline(always)]
+    unsafe fn transpose(
+        self,
+        source: *const f32,
+        source_stride: usize,
+        target: *mut f32,
+        target_stride: usize,
+    ) {
+        // Halves of two rows, four apart, side by side in a vector: the transposition of halves is done by the loads,
+        // and two rounds of shuffles within halves complete it.
+        // SAFETY: the caller promises the rows, and self proves the instructions.
+        unsafe {
+            for half in 0..2 {
+                let [a, b, c, d] = std::array::from_fn(|r| {
+                    let part =
+                        |h: usize| _mm_loadu_ps(source.add((r + 4 * h) * source_stride + 4 * half));
+                    _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(part(0)), part(1))
+                });
+                let pairs = [
+                    _mm256_unpacklo_ps(a, b),
+                    _mm256_unpacklo_ps(c, d),
+                    _mm256_unpackhi_ps(a, b),
+                    _mm256_unpackhi_ps(c, d),
+                ];
+                let [ab, cd, ef, gh] = pairs.map(|pair| _mm256_castps_pd(pair));
+                let columns = [
+                    _mm256_unpacklo_pd(ab, cd),
+                    _mm256_unpackhi_pd(ab, cd),
+                    _mm256_unpacklo_pd(ef, gh),
+                    _mm256_unpackhi_pd(ef, gh),
+                ];
+                for (c, column) in columns.into_iter().enumerate() {
+                    let row = target.add((4 * half + c) * target_stride);
+                    _mm256_storeu_ps(row, _mm256_castpd_ps(column));
+                }
+            }
+        }
+    }
+    #[inline(always)]
+    fn load_partial(self, s: &[f32], fill: f32) -> __m256 {
+        let mask = self.first(s.len());
+        // SAFETY: the mask keeps the lanes beyond the slice from being read.
+        let lanes = unsafe { _mm256_maskload_ps(s.as_ptr(), _mm256_castps_si256(mask)) };
+        self.select(mask, lanes, self.splat(fill))
+    }
+    #[inline(always)]
+    fn store_partial(self, v: __m256, s: &mut [f32]) {
+        let mask = self.first(s.len());
+        // SAFETY: the mask keeps the lanes beyond the slice from being written.
+        unsafe { _mm256_maskstore_ps(s.as_mut_ptr(), _mm256_castps_si256(mask), v) }
+    }
+    #[inline(always)]
     fn sum_lanes(self, a: __m256) -> f32 {
         proven!({
             let four = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));

@@ -144,6 +144,76 @@ impl Simd for Avx512 {
         proven!(_mm512_mask_blend_ps(mask, b, a))
     }
     #[inline(always)]
+    fn scale_down(self, a: __m512, n: __m512) -> __m512 {
+        proven!(_mm512_scalef_ps(a, n))
+    }
+    #[inline(always)]
+    fn first(self, count: usize) -> __mmask16 {
+        ((1u32 << count.min(16)) - 1) as __mmask16
+    }
+    #[inline(always)]
+    fn lookup(self, table: __m512, indices: &[u32], base: u32) -> __m512 {
+        assert!(indices.len() >= Self::LANES);
+        // SAFETY: the slice holds LANES indices, and self proves the instructions.
+        unsafe {
+            let indices = _mm512_loadu_si512(indices.as_ptr().cast());
+            let lanes = _mm512_sub_epi32(indices, _mm512_set1_epi32(base as i32));
+            _mm512_permutexvar_ps(lanes, table)
+        }
+    }
+    #[inline(always)]
+    unsafe fn transpose(
+        self,
+        source: *const f32,
+        source_stride: usize,
+        target: *mut f32,
+        target_stride: usize,
+    ) {
+        // Quarters of four rows, four apart, side by side in a vector: the transposition of quarters is done by the
+        // loads, and two rounds of shuffles within quarters complete it.
+        // SAFETY: the caller promises the rows, and self proves the instructions.
+        unsafe {
+            for quarter in 0..4 {
+                let [a, b, c, d] = std::array::from_fn(|r| {
+                    let part = |q: usize| {
+                        _mm_loadu_ps(source.add((r + 4 * q) * source_stride + 4 * quarter))
+                    };
+                    let v = _mm512_castps128_ps512(part(0));
+                    let v = _mm512_insertf32x4::<1>(v, part(1));
+                    let v = _mm512_insertf32x4::<2>(v, part(2));
+                    _mm512_insertf32x4::<3>(v, part(3))
+                });
+                let pairs = [
+                    _mm512_unpacklo_ps(a, b),
+                    _mm512_unpacklo_ps(c, d),
+                    _mm512_unpackhi_ps(a, b),
+                    _mm512_unpackhi_ps(c, d),
+                ];
+                let [ab, cd, ef, gh] = pairs.map(|pair| _mm512_castps_pd(pair));
+                let columns = [
+                    _mm512_unpacklo_pd(ab, cd),
+                    _mm512_unpackhi_pd(ab, cd),
+                    _mm512_unpacklo_pd(ef, gh),
+                    _mm512_unpackhi_pd(ef, gh),
+                ];
+                for (c, column) in columns.into_iter().enumerate() {
+                    let row = target.add((4 * quarter + c) * target_stride);
+                    _mm512_storeu_ps(row, _mm512_castpd_ps(column));
+                }
+            }
+        }
+    }
+    #[inline(always)]
+    fn load_partial(self, s: &[f32], fill: f32) -> __m512 {
+        // SAFETY: the mask keeps the lanes beyond the slice from being read.
+        unsafe { _mm512_mask_loadu_ps(_mm512_set1_ps(fill), self.first(s.len()), s.as_ptr()) }
+    }
+    #[inline(always)]
+    fn store_partial(self, v: __m512, s: &mut [f32]) {
+        // SAFETY: the mask keeps the lanes beyond the slice from being written.
+        unsafe { _mm512_mask_storeu_ps(s.as_mut_ptr(), self.first(s.len()), v) }
+    }
+    #[inline(always)]
     fn sum_lanes(self, a: __m512) -> f32 {
         proven!(_mm512_reduce_add_ps(a))
     }

@@ -99,6 +99,39 @@ impl Simd for Portable {
         [pick(0), pick(1), pick(2), pick(3)]
     }
     #[inline(always)]
+    fn first(self, count: usize) -> [bool; 4] {
+        [0 < count, 1 < count, 2 < count, 3 < count]
+    }
+    #[inline(always)]
+    fn lookup(self, table: V, indices: &[u32], base: u32) -> V {
+        assert!(indices.len() >= Self::LANES);
+        let pick = |l: usize| table[indices[l].wrapping_sub(base) as usize % Self::LANES];
+        [pick(0), pick(1), pick(2), pick(3)]
+    }
+    #[inline(always)]
+    unsafe fn transpose(
+        self,
+        source: *const f32,
+        source_stride: usize,
+        target: *mut f32,
+        target_stride: usize,
+    ) {
+        // SAFETY: the caller promises the rows.
+        let rows: [V; 4] = unsafe {
+            [
+                self.load(source),
+                self.load(source.add(source_stride)),
+                self.load(source.add(2 * source_stride)),
+                self.load(source.add(3 * source_stride)),
+            ]
+        };
+        for column in 0..4 {
+            let column_of = rows.map(|row| row[column]);
+            // SAFETY: the caller promises the rows.
+            unsafe { self.store(column_of, target.add(column * target_stride)) };
+        }
+    }
+    #[inline(always)]
     fn sum_lanes(self, a: V) -> f32 {
         (a[0] + a[2]) + (a[1] + a[3])
     }

@@ -63,6 +63,32 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn less(self, a: Self::Vector, b: Self::Vector) -> Self::Mask;
     /// `a` where the mask is true, `b` elsewhere.
     fn select(self, mask: Self::Mask, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a · 2^n` for `a` between 1/2 and 2 and an integral `n` between -150 and 0; a result too small for a normal
+    /// number may become zero.
+    #[inline(always)]
+    fn scale_down(self, a: Self::Vector, n: Self::Vector) -> Self::Vector {
+        let tiny = self.less(n, self.splat(-125.0));
+        self.select(tiny, self.splat(0.0), self.scale_exponent(a, n))
+    }
+    /// True in the first `count` lanes.
+    fn first(self, count: usize) -> Self::Mask;
+    /// In lane `l` the value that lane `indices[l] - base` of `table` holds, for differences below `LANES`.
+    ///
+    /// # Panics
+    /// If there are fewer than `LANES` indices.
+    fn lookup(self, table: Self::Vector, indices: &[u32], base: u32) -> Self::Vector;
+    /// Writes the transpose of a block of `LANES` rows of `LANES` values.
+    ///
+    /// # Safety
+    /// `source + i·source_stride` is valid for reading and `target + i·target_stride` for writing `LANES` values, for
+    /// every `i` below `LANES`, and the two do not overlap.
+    unsafe fn transpose(
+        self,
+        source: *const f32,
+        source_stride: usize,
+        target: *mut f32,
+        target_stride: usize,
+    );
     /// The sum of the lanes, always in the same order.
     fn sum_lanes(self, a: Self::Vector) -> f32;
     /// The largest lane.
