@@ -7,21 +7,22 @@ use crate::isa::{Operation, Simd};
 /// Largest number of lanes of any instruction set.
 pub(super) const MOST_LANES: usize = 16;
 
-/// The transpose of a matrix of N rows of D values, such as keys, cut into panels one vector wide.
+/// A right operand of N columns, cut into panels one vector wide.
 ///
-/// Element `(k, n)` of the operand lies in panel `n / LANES` at `k·LANES + n % LANES`. Panels this narrow let a product
-/// begin and end at any vector, as the windows of a position table do. The last panel is filled up with zeros.
+/// Element `(k, n)` lies in panel `n / LANES` at `k·LANES + n % LANES`. Panels this narrow let a product begin and end
+/// at any vector, as the windows of a position table do. The last panel is filled up with zeros.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Panels {
     data: Buffer,
-    /// D.
+    /// Rows of the operand.
     depth: usize,
     lanes: usize,
 }
 
 impl Panels {
-    /// Packs anew, reusing the memory: row `n` of the matrix begins at `n·stride`.
-    pub(super) fn pack(
+    /// Packs the transpose of a matrix of `rows` rows of `depth` values, row `n` of which begins at `n·stride`: the
+    /// matrix holds the columns of the operand, as keys do. The memory is reused.
+    pub(super) fn pack_transposed(
         &mut self,
         isa: Isa,
         matrix: &[f32],
@@ -29,9 +30,7 @@ impl Panels {
         rows: usize,
         depth: usize,
     ) {
-        self.depth = depth;
-        self.lanes = lanes(isa);
-        let panels = self.data.reserve(rows.next_multiple_of(self.lanes) * depth);
+        let panels = self.reserve(isa, rows, depth);
         isa.dispatch(PackTransposed {
             matrix,
             stride,
@@ -41,27 +40,51 @@ impl Panels {
         });
     }
 
-    /// D.
+    /// Packs a matrix of `depth` rows of `columns` values: the matrix is the operand, as values are.
+    pub(super) fn pack(
+        &mut self,
+        isa: Isa,
+        matrix: &[f32],
+        stride: usize,
+        columns: usize,
+        depth: usize,
+    ) {
+        let panels = self.reserve(isa, columns, depth);
+        isa.dispatch(Pack {
+            matrix,
+            stride,
+            columns,
+            depth,
+            panels,
+        });
+    }
+
+    fn reserve(&mut self, isa: Isa, columns: usize, depth: usize) -> &mut [f32] {
+        self.depth = depth;
+        self.lanes = lanes(isa);
+        let count = columns.next_multiple_of(self.lanes) * depth;
+        &mut self.data.reserve(count)[..count]
+    }
+
+    /// The number of rows.
     pub(super) fn depth(&self) -> usize {
         self.depth
     }
 
-    /// The panels from number `first` on.
-    pub(super) fn from(&self, first: usize) -> Right<'_> {
+    /// Panels from number `panel` on, and of them the rows from number `row` on.
+    pub(super) fn part(&self, panel: usize, row: usize) -> Right<'_> {
         Right {
-            data: &self.data[first * self.depth * self.lanes..],
+            data: &self.data[(panel * self.depth + row) * self.lanes..],
             across: self.depth * self.lanes,
-            down: self.lanes,
         }
     }
 }
 
-/// A right operand of a product: the vector of columns `v·LANES ..` of row `k` lies at `v·across + k·down`.
+/// A right operand of a product: vector `v` of row `k` lies at `v·across + k·LANES`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Right<'a> {
     pub(super) data: &'a [f32],
     pub(super) across: usize,
-    pub(super) down: usize,
 }
 
 /// Values per vector of an instruction set.
@@ -74,6 +97,21 @@ pub(super) fn lanes(isa: Isa) -> usize {
         }
     }
     isa.dispatch(Lanes)
+}
+
+/// How many rows ahead packing asks for memory. A head's part of a row is short and the next row far away, which the
+/// processor does not foresee.
+const AHEAD: usize = 12;
+
+/// Asks for the first `width` values of a row that is soon to be read, if there is such a row.
+#[inline(always)]
+fn prefetch_row<S: Simd>(s: S, matrix: &[f32], stride: usize, row: usize, width: usize) {
+    let start = row * stride;
+    if start < matrix.len() {
+        for offset in (0..width).step_by(MOST_LANES) {
+            s.prefetch(matrix.as_ptr().wrapping_add(start + offset));
+        }
+    }
 }
 
 struct PackTransposed<'a> {
@@ -93,6 +131,9 @@ impl Operation for PackTransposed<'_> {
         for first in (0..self.rows).step_by(lanes) {
             let panel = &mut self.panels[first * depth..][..lanes * depth];
             let height = lanes.min(self.rows - first);
+            for row in first + lanes..first + 2 * lanes {
+                prefetch_row(s, self.matrix, self.stride, row, depth);
+            }
             for k in (0..depth).step_by(lanes) {
                 let width = lanes.min(depth - k);
                 let source = &self.matrix[first * self.stride + k..];
@@ -119,8 +160,36 @@ impl Operation for PackTransposed<'_> {
     }
 }
 
-/// Copies rows of `width` values, multiplied by `factor`, to the beginnings of rows `target_stride` apart, and fills
-/// those up with zeros.
+struct Pack<'a> {
+    matrix: &'a [f32],
+    stride: usize,
+    columns: usize,
+    depth: usize,
+    panels: &'a mut [f32],
+}
+
+impl Operation for Pack<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        for k in 0..self.depth {
+            prefetch_row(s, self.matrix, self.stride, k + AHEAD, self.columns);
+            let row = &self.matrix[k * self.stride..][..self.columns];
+            for (panel, values) in row.chunks(S::LANES).enumerate() {
+                let target = &mut self.panels[(panel * self.depth + k) * S::LANES..];
+                let vector = if values.len() == S::LANES {
+                    s.load_slice(values)
+                } else {
+                    s.load_partial(values, 0.0)
+                };
+                s.store_slice(vector, target);
+            }
+        }
+    }
+}
+
+/// Copies rows of `width` values, multiplied by `factor`, to rows without gaps.
 pub(super) fn copy_rows(
     isa: Isa,
     matrix: &[f32],
@@ -128,21 +197,22 @@ pub(super) fn copy_rows(
     width: usize,
     factor: f32,
     target: &mut [f32],
-    target_stride: usize,
 ) {
     isa.dispatch(CopyRows {
-        rows: matrix.chunks(stride),
+        matrix,
+        stride,
         width,
         factor,
-        target: target.chunks_exact_mut(target_stride),
+        target,
     });
 }
 
 struct CopyRows<'a> {
-    rows: std::slice::Chunks<'a, f32>,
+    matrix: &'a [f32],
+    stride: usize,
     width: usize,
     factor: f32,
-    target: std::slice::ChunksExactMut<'a, f32>,
+    target: &'a mut [f32],
 }
 
 impl Operation for CopyRows<'_> {
@@ -151,10 +221,10 @@ impl Operation for CopyRows<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let factor = s.splat(self.factor);
-        for (row, target) in self.rows.zip(self.target) {
-            let (copy, rest) = target.split_at_mut(self.width);
-            let pairs = row[..self.width].chunks(S::LANES);
-            for (values, copy) in pairs.zip(copy.chunks_mut(S::LANES)) {
+        for (i, target) in self.target.chunks_exact_mut(self.width).enumerate() {
+            prefetch_row(s, self.matrix, self.stride, i + AHEAD, self.width);
+            let row = &self.matrix[i * self.stride..][..self.width];
+            for (values, copy) in row.chunks(S::LANES).zip(target.chunks_mut(S::LANES)) {
                 if values.len() == S::LANES {
                     s.store_slice(s.mul(s.load_slice(values), factor), copy);
                 } else {
@@ -162,7 +232,6 @@ impl Operation for CopyRows<'_> {
                     s.store_partial(scaled, copy);
                 }
             }
-            rest.fill(0.0);
         }
     }
 }

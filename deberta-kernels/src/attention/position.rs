@@ -137,7 +137,7 @@ impl<'a> Window<'a> {
             left_stride: table.depth(),
             rows,
             depth: table.depth(),
-            right: table.from(panels.start),
+            right: table.part(panels.start, 0),
             vectors: panels.len(),
             out: products,
             out_stride: stride,

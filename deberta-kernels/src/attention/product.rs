@@ -13,6 +13,9 @@ use crate::isa::{Operation, Simd};
 /// and one value of the left operand fill the register file.
 const TILE_VECTORS: usize = 3;
 
+/// Steps of `k` per turn of the innermost loop: the addresses of rows are computed once per turn.
+const UNROLLED: usize = 4;
+
 /// `out (+)= left·right` for `rows` rows and `vectors` vectors of columns.
 pub(super) struct Product<'a> {
     /// Element `(i, k)` at `i·left_stride + k`.
@@ -42,9 +45,7 @@ impl Operation for Product<'_> {
         let right = self.right;
         assert!(self.left.len() >= last(rows) * self.left_stride + depth);
         assert!(
-            depth == 0
-                || right.data.len()
-                    >= last(self.vectors) * right.across + last(depth) * right.down + S::LANES
+            depth == 0 || right.data.len() >= last(self.vectors) * right.across + depth * S::LANES
         );
         assert!(self.out_stride >= self.vectors * S::LANES || rows == 1);
         assert!(self.out.len() >= last(rows) * self.out_stride + self.vectors * S::LANES);
@@ -59,7 +60,6 @@ impl Operation for Product<'_> {
                         depth,
                         right: right.data.as_ptr().add(vector * right.across),
                         across: right.across,
-                        down: right.down,
                         out: self
                             .out
                             .as_mut_ptr()
@@ -99,7 +99,6 @@ struct Tile {
     depth: usize,
     right: *const f32,
     across: usize,
-    down: usize,
     out: *mut f32,
     out_stride: usize,
     accumulate: bool,
@@ -143,23 +142,46 @@ impl Tile {
                 }
             }
             let (mut left, mut right) = (self.left, self.right);
-            for _ in 0..self.depth {
-                let mut columns = [s.splat(0.0); VECTORS];
-                for (v, column) in columns.iter_mut().enumerate() {
-                    *column = s.load(right.add(v * self.across));
+            for _ in 0..self.depth / UNROLLED {
+                for k in 0..UNROLLED {
+                    self.step(s, &mut sums, left.add(k), right.add(k * S::LANES));
                 }
-                for (i, sum) in sums.iter_mut().enumerate() {
-                    let value = s.splat(*left.add(i * self.left_stride));
-                    for (total, column) in sum.iter_mut().zip(columns) {
-                        *total = s.mul_add(value, column, *total);
-                    }
-                }
-                left = left.add(1);
-                right = right.add(self.down);
+                left = left.add(UNROLLED);
+                right = right.add(UNROLLED * S::LANES);
+            }
+            for k in 0..self.depth % UNROLLED {
+                self.step(s, &mut sums, left.add(k), right.add(k * S::LANES));
             }
             for (i, sum) in sums.iter().enumerate() {
                 for (v, value) in sum.iter().enumerate() {
                     s.store(*value, self.out.add(i * self.out_stride + v * S::LANES));
+                }
+            }
+        }
+    }
+
+    /// One step of `k`: a row of the right operand times a column of the left one.
+    ///
+    /// # Safety
+    /// As above.
+    #[inline(always)]
+    unsafe fn step<S: Simd, const ROWS: usize, const VECTORS: usize>(
+        &self,
+        s: S,
+        sums: &mut [[S::Vector; VECTORS]; ROWS],
+        left: *const f32,
+        right: *const f32,
+    ) {
+        let mut columns = [s.splat(0.0); VECTORS];
+        // SAFETY: the caller promises operands of these sizes.
+        unsafe {
+            for (v, column) in columns.iter_mut().enumerate() {
+                *column = s.load(right.add(v * self.across));
+            }
+            for (i, sum) in sums.iter_mut().enumerate() {
+                let value = s.splat(*left.add(i * self.left_stride));
+                for (total, column) in sum.iter_mut().zip(columns) {
+                    *total = s.mul_add(value, column, *total);
                 }
             }
         }

@@ -47,14 +47,14 @@ impl PositionTables {
             let head = |h: usize| {
                 if !rows.is_empty() {
                     let part = &values[h * size..];
-                    copy_rows(isa, part, stride, size, 1.0, &mut rows, size);
+                    copy_rows(isa, part, stride, size, 1.0, &mut rows);
                     // As the slot table that goes with it.
                     if mirrored {
                         reverse_rows(&mut rows, size);
                     }
                 }
                 let mut panels = Panels::default();
-                panels.pack(isa, &rows, size, slots, size);
+                panels.pack_transposed(isa, &rows, size, slots, size);
                 panels
             };
             Ok(Some((0..heads).map(head).collect()))

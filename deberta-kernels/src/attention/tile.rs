@@ -2,7 +2,7 @@
 
 use super::SlotTable;
 use super::buffer::Buffer;
-use super::panels::{MOST_LANES, Panels, Right, copy_rows, lanes};
+use super::panels::{MOST_LANES, Panels, copy_rows, lanes};
 use super::position::{Distances, PositionScratch, content_to_position, position_to_content};
 use super::product::Product;
 use super::stream::{Fold, Running, finish};
@@ -51,8 +51,8 @@ pub(super) struct Packed {
     keys: Panels,
     /// K: L rows, scaled, for the position-to-content term.
     key_rows: Buffer,
-    /// V: L rows, filled up to whole vectors.
-    values: Buffer,
+    /// V: L rows, D columns.
+    values: Panels,
 }
 
 impl Packed {
@@ -60,15 +60,13 @@ impl Packed {
     pub(super) fn pack(&mut self, isa: Isa, head: &Head<'_>, scale: f32) {
         let (length, size) = (head.length, head.size);
         let (key, stride) = head.key;
-        self.keys.pack(isa, key, stride, length, size);
+        self.keys.pack_transposed(isa, key, stride, length, size);
         if head.relative.is_some_and(|r| r.queries.is_some()) {
             let rows = &mut self.key_rows.reserve(length * size)[..length * size];
-            copy_rows(isa, key, stride, size, scale, rows, size);
+            copy_rows(isa, key, stride, size, scale, rows);
         }
         let (value, stride) = head.value;
-        let width = value_width(size);
-        let rows = &mut self.values.reserve(length * width)[..length * width];
-        copy_rows(isa, value, stride, size, 1.0, rows, width);
+        self.values.pack(isa, value, stride, size, length);
     }
 
     /// `out (+)= weights·V` over some keys, for rows of weights that begin at the first of them;
@@ -83,20 +81,15 @@ impl Packed {
         out: &mut [f32],
         accumulate: bool,
     ) {
-        let width = value_width(size);
         isa.dispatch(Product {
             left: weights.0,
             left_stride: weights.1,
             rows,
             depth: keys.len(),
-            right: Right {
-                data: &self.values[keys.start * width..],
-                across: lanes(isa),
-                down: width,
-            },
+            right: self.values.part(0, keys.start),
             vectors: size.div_ceil(lanes(isa)),
             out,
-            out_stride: width,
+            out_stride: value_width(size),
             accumulate,
         });
     }
@@ -130,7 +123,7 @@ impl Scores {
         let count = queries.len() * head.size;
         let rows = &mut self.queries.reserve(count)[..count];
         let query = &query[queries.start * stride..];
-        copy_rows(isa, query, stride, head.size, scale, rows, head.size);
+        copy_rows(isa, query, stride, head.size, scale, rows);
         self.scores.reserve(QUERY_BLOCK * SCORE_STRIDE);
     }
 
@@ -208,7 +201,7 @@ impl Scores {
             left_stride: head.size,
             rows: strip.len(),
             depth: head.size,
-            right: packed.keys.from(keys.start / lanes),
+            right: packed.keys.part(keys.start / lanes, 0),
             vectors: keys.len().div_ceil(lanes),
             out: &mut self.scores[row * SCORE_STRIDE..],
             out_stride: SCORE_STRIDE,

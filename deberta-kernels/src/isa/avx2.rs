@@ -175,6 +175,10 @@ impl Simd for Avx2 {
         unsafe { _mm256_maskstore_ps(s.as_mut_ptr(), _mm256_castps_si256(mask), v) }
     }
     #[inline(always)]
+    fn prefetch(self, p: *const f32) {
+        proven!(_mm_prefetch::<_MM_HINT_T0>(p.cast()))
+    }
+    #[inline(always)]
     fn sum_lanes(self, a: __m256) -> f32 {
         proven!({
             let four = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));

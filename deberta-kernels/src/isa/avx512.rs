@@ -214,6 +214,10 @@ impl Simd for Avx512 {
         unsafe { _mm512_mask_storeu_ps(s.as_mut_ptr(), self.first(s.len()), v) }
     }
     #[inline(always)]
+    fn prefetch(self, p: *const f32) {
+        proven!(_mm_prefetch::<_MM_HINT_T0>(p.cast()))
+    }
+    #[inline(always)]
     fn sum_lanes(self, a: __m512) -> f32 {
         proven!(_mm512_reduce_add_ps(a))
     }

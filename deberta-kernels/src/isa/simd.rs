@@ -89,6 +89,9 @@ pub trait Simd: Copy + Send + Sync + 'static {
         target: *mut f32,
         target_stride: usize,
     );
+    /// Asks for the cache line of an address, which need not be readable.
+    #[inline(always)]
+    fn prefetch(self, _: *const f32) {}
     /// The sum of the lanes, always in the same order.
     fn sum_lanes(self, a: Self::Vector) -> f32;
     /// The largest lane.
