@@ -20,7 +20,6 @@
 //! Slots rise with the distance, so a block of queries and a block of keys touch one contiguous window of slots: the
 //! position terms are two small matrix products over that window, and no `L x L` matrix ever exists.
 
-mod buffer;
 mod explicit;
 mod panels;
 mod position;

@@ -1,8 +1,8 @@
 //! Right operands of the products of attention, in the order in which register tiles read them.
 
-use super::buffer::Buffer;
 use crate::Isa;
 use crate::isa::{Operation, Simd};
+use crate::memory::Aligned;
 
 /// Largest number of lanes of any instruction set.
 pub(super) const MOST_LANES: usize = 16;
@@ -13,7 +13,7 @@ pub(super) const MOST_LANES: usize = 16;
 /// at any vector, as the windows of a position table do. The last panel is filled up with zeros.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Panels {
-    data: Buffer,
+    data: Aligned<f32>,
     /// Rows of the operand.
     depth: usize,
     lanes: usize,
@@ -63,7 +63,8 @@ impl Panels {
         self.depth = depth;
         self.lanes = lanes(isa);
         let count = columns.next_multiple_of(self.lanes) * depth;
-        &mut self.data.reserve(count)[..count]
+        self.data.reserve(count);
+        &mut self.data[..count]
     }
 
     /// The number of rows.

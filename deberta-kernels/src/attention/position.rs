@@ -21,12 +21,12 @@
 //! queries, runs along the queries. Its rows are keys, so blocks of it are transposed on their way to the scores.
 
 use super::SlotTable;
-use super::buffer::Buffer;
 use super::panels::{MOST_LANES, Panels, lanes};
 use super::product::Product;
 use super::tile::{SCORE_STRIDE, STRIP};
 use crate::Isa;
 use crate::isa::{Operation, Simd};
+use crate::memory::Aligned;
 use std::ops::Range;
 
 /// Where the tokens of a sequence stand, and the slots of their distances.
@@ -104,7 +104,7 @@ impl<'a> Distances<'a> {
 /// Memory for the products of a strip.
 #[derive(Default)]
 pub(super) struct PositionScratch {
-    products: Buffer,
+    products: Aligned<f32>,
 }
 
 /// Products of the rows of a strip with a window of a position table.
@@ -126,12 +126,12 @@ impl<'a> Window<'a> {
         table: &Panels,
         first: u32,
         last: u32,
-        products: &'a mut Buffer,
+        products: &'a mut Aligned<f32>,
     ) -> Self {
         let lanes = lanes(isa);
         let panels = first as usize / lanes..last as usize / lanes + 1;
         let stride = panels.len() * lanes;
-        let products = products.reserve(STRIP * stride + 2 * MOST_LANES);
+        products.reserve(STRIP * stride + 2 * MOST_LANES);
         isa.dispatch(Product {
             left,
             left_stride: table.depth(),

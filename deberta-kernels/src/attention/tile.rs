@@ -1,13 +1,13 @@
 //! Blocks of queries against blocks of keys, for one head of one sequence.
 
 use super::SlotTable;
-use super::buffer::Buffer;
 use super::panels::{MOST_LANES, Panels, copy_rows, lanes};
 use super::position::{Distances, PositionScratch, content_to_position, position_to_content};
 use super::product::Product;
 use super::stream::{Fold, Running, finish};
 use crate::Isa;
 use crate::gemm::micro::Target;
+use crate::memory::Aligned;
 use std::cell::RefCell;
 use std::ops::Range;
 
@@ -50,7 +50,7 @@ pub(super) struct Packed {
     /// Kᵀ: D rows, L columns.
     keys: Panels,
     /// K: L rows, scaled, for the position-to-content term.
-    key_rows: Buffer,
+    key_rows: Aligned<f32>,
     /// V: L rows, D columns.
     values: Panels,
 }
@@ -62,7 +62,8 @@ impl Packed {
         let (key, stride) = head.key;
         self.keys.pack_transposed(isa, key, stride, length, size);
         if head.relative.is_some_and(|r| r.queries.is_some()) {
-            let rows = &mut self.key_rows.reserve(length * size)[..length * size];
+            self.key_rows.reserve(length * size);
+            let rows = &mut self.key_rows[..length * size];
             copy_rows(isa, key, stride, size, scale, rows);
         }
         let (value, stride) = head.value;
@@ -104,9 +105,9 @@ pub(super) fn value_width(size: usize) -> usize {
 #[derive(Default)]
 pub(super) struct Scores {
     /// Scaled queries of a block: [QUERY_BLOCK, D].
-    queries: Buffer,
+    queries: Aligned<f32>,
     /// [QUERY_BLOCK, SCORE_STRIDE]
-    scores: Buffer,
+    scores: Aligned<f32>,
     position: PositionScratch,
 }
 
@@ -121,7 +122,8 @@ impl Scores {
     ) {
         let (query, stride) = head.query;
         let count = queries.len() * head.size;
-        let rows = &mut self.queries.reserve(count)[..count];
+        self.queries.reserve(count);
+        let rows = &mut self.queries[..count];
         let query = &query[queries.start * stride..];
         copy_rows(isa, query, stride, head.size, scale, rows);
         self.scores.reserve(QUERY_BLOCK * SCORE_STRIDE);
@@ -237,7 +239,7 @@ struct Scratch {
     packed: Packed,
     scores: Scores,
     /// What the queries of a block have summed up so far: [QUERY_BLOCK, value_width(D)].
-    sums: Buffer,
+    sums: Aligned<f32>,
 }
 
 thread_local! {
@@ -276,7 +278,8 @@ fn attend_block(
         sums,
     } = scratch;
     let width = value_width(head.size);
-    let sums = &mut sums.reserve(QUERY_BLOCK * width)[..queries.len() * width];
+    sums.reserve(QUERY_BLOCK * width);
+    let sums = &mut sums[..queries.len() * width];
     let mut states = [Running::START; QUERY_BLOCK];
     for start in (0..head.length).step_by(KEY_BLOCK) {
         let keys = start..(start + KEY_BLOCK).min(head.length);
