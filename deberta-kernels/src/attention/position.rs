@@ -53,51 +53,21 @@ impl<'a> Distances<'a> {
         self.positions.is_none() && lowest >= -radius && highest <= radius
     }
 
-    /// The mirrored slots of query `i` with `count` keys from `j` on, and as many more as fill a vector of `lanes`;
-    /// where positions are given, made in `own`.
-    #[inline(always)]
-    fn along_keys<'b>(
-        &self,
-        i: usize,
-        j: usize,
-        count: usize,
-        lanes: usize,
-        own: &'b mut [u32; MOST_LANES],
-    ) -> &'b [u32]
-    where
-        'a: 'b,
-    {
-        if self.positions.is_none() {
-            return self.slots.along_keys(i, j, lanes);
-        }
-        for (lane, slot) in own[..lanes].iter_mut().enumerate() {
-            *slot = self
-                .slots
-                .mirrored(self.between(i, j + lane.min(count - 1)));
-        }
-        &own[..lanes]
+    /// The mirrored slots of query `i` with `count` keys from `j` on, the last repeated to fill a vector, where
+    /// positions have holes.
+    fn scattered_along_keys(&self, i: usize, j: usize, count: usize) -> [u32; MOST_LANES] {
+        std::array::from_fn(|lane| {
+            let key = j + lane.min(count - 1);
+            self.slots.mirrored(self.between(i, key))
+        })
     }
 
     /// The slots of key `j` with `count` queries from `i` on, likewise.
-    #[inline(always)]
-    fn along_queries<'b>(
-        &self,
-        j: usize,
-        i: usize,
-        count: usize,
-        lanes: usize,
-        own: &'b mut [u32; MOST_LANES],
-    ) -> &'b [u32]
-    where
-        'a: 'b,
-    {
-        if self.positions.is_none() {
-            return self.slots.along_queries(j, i, lanes);
-        }
-        for (lane, slot) in own[..lanes].iter_mut().enumerate() {
-            *slot = self.slots.rising(self.between(i + lane.min(count - 1), j));
-        }
-        &own[..lanes]
+    fn scattered_along_queries(&self, j: usize, i: usize, count: usize) -> [u32; MOST_LANES] {
+        std::array::from_fn(|lane| {
+            let query = i + lane.min(count - 1);
+            self.slots.rising(self.between(query, j))
+        })
     }
 }
 
@@ -239,12 +209,20 @@ impl Operation for AlongKeys<'_> {
                 }
                 continue;
             }
-            for (c, score) in row.chunks_exact_mut(S::LANES).enumerate() {
-                let done = c * S::LANES;
-                let (j, left) = (keys.start + done, keys.len() - done);
-                let mut own = [0; MOST_LANES];
-                let slots = distances.along_keys(i, j, left, S::LANES, &mut own);
-                let term = window.pick(s, r, slots, left);
+            let vectors = row.chunks_exact_mut(S::LANES);
+            if distances.positions.is_none() {
+                let slots = distances.slots.along_keys(i, keys.start, count);
+                let vectors = vectors.zip(slots.chunks_exact(S::LANES)).enumerate();
+                for (c, (score, slots)) in vectors {
+                    let term = window.pick(s, r, slots, keys.len() - c * S::LANES);
+                    put(s, term, score, self.add);
+                }
+                continue;
+            }
+            for (j, score) in keys.clone().step_by(S::LANES).zip(vectors) {
+                let left = keys.end - j;
+                let slots = distances.scattered_along_keys(i, j, left);
+                let term = window.pick(s, r, &slots, left);
                 put(s, term, score, self.add);
             }
         }
@@ -333,11 +311,16 @@ impl Operation for AlongQueries<'_> {
                 }
                 let mut block = [0.0; MOST_LANES * MOST_LANES];
                 let height = lanes.min(keys.end - j);
+                let left = queries.end - i;
                 for (r, row) in block.chunks_exact_mut(lanes).take(height).enumerate() {
-                    let left = queries.end - i;
-                    let mut own = [0; MOST_LANES];
-                    let slots = distances.along_queries(j + r, i, left, lanes, &mut own);
-                    s.store_slice(window.pick(s, k + r, slots, left), row);
+                    let term = if distances.positions.is_none() {
+                        let slots = distances.slots.along_queries(j + r, i, lanes);
+                        window.pick(s, k + r, slots, left)
+                    } else {
+                        let slots = distances.scattered_along_queries(j + r, i, left);
+                        window.pick(s, k + r, &slots, left)
+                    };
+                    s.store_slice(term, row);
                 }
                 // SAFETY: the block holds LANES rows, and the scores were checked to.
                 unsafe { s.transpose(block.as_ptr(), lanes, target.as_mut_ptr(), SCORE_STRIDE) };

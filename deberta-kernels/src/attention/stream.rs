@@ -5,34 +5,63 @@
 //! (Milakov and Gimelshein, "Online normalizer calculation for softmax"). Scores come multiplied by `log2(e)`, which
 //! makes powers of two of the exponentials.
 
+use super::panels::MOST_LANES;
+use super::tile::{QUERY_BLOCK, SCORE_STRIDE};
 use crate::elementwise::{Scale, map};
-use crate::isa::{Isa, Operation, Simd};
+use crate::gemm::micro::Target;
+use crate::isa::{Operation, Simd};
 use crate::vecmath::exp2_below_one;
 
-/// The state of one query.
-#[derive(Debug, Clone, Copy)]
+/// The states of a block of queries.
 pub(super) struct Running {
-    max: f32,
-    sum: f32,
+    /// The largest score so far.
+    max: [f32; QUERY_BLOCK],
+    /// The sum of the weights so far.
+    sum: [f32; QUERY_BLOCK],
 }
 
 impl Running {
-    /// Before the first block. Not minus infinity: a block whose scores are all minus infinity weighs nothing, and
-    /// infinity minus infinity would make it NaN.
+    /// Before the first block of keys. Not minus infinity: a block whose scores are all minus infinity weighs nothing,
+    /// and infinity minus infinity would make it NaN.
     pub(super) const START: Self = Self {
-        max: f32::MIN,
-        sum: 0.0,
+        max: [f32::MIN; QUERY_BLOCK],
+        sum: [0.0; QUERY_BLOCK],
     };
+}
+
+/// One value per query and lane, for as many queries as there are lanes: transposed, what was to be reduced over the
+/// lanes of a vector lies in as many vectors.
+struct Lanes([f32; MOST_LANES * MOST_LANES]);
+
+impl Lanes {
+    #[inline(always)]
+    fn set<S: Simd>(&mut self, s: S, row: usize, value: S::Vector) {
+        s.store_slice(value, &mut self.0[row * S::LANES..]);
+    }
+
+    #[inline(always)]
+    fn transposed<S: Simd>(&self, s: S) -> Self {
+        let mut turned = Self([0.0; MOST_LANES * MOST_LANES]);
+        // SAFETY: both hold LANES rows of LANES values.
+        unsafe { s.transpose(self.0.as_ptr(), S::LANES, turned.0.as_mut_ptr(), S::LANES) };
+        turned
+    }
+
+    #[inline(always)]
+    fn get<S: Simd>(&self, s: S, row: usize) -> S::Vector {
+        s.load_slice(&self.0[row * S::LANES..])
+    }
 }
 
 /// Folds the scores of a strip of queries with a block of keys into the running softmax of each query: turns them into
 /// weights relative to the new maximum, and rescales what the query has summed up so far.
 pub(super) struct Fold<'a> {
-    /// One row per query, `stride` apart; the last vector of a row may go on beyond the keys.
+    /// One row per query, [`SCORE_STRIDE`] apart; the last vector of a row may go on beyond the keys.
     pub(super) scores: &'a mut [f32],
-    pub(super) stride: usize,
     pub(super) keys: usize,
-    pub(super) states: &'a mut [Running],
+    pub(super) running: &'a mut Running,
+    /// The strip begins at this query of the block.
+    pub(super) query: usize,
     /// What the queries have summed up: rows of `width`.
     pub(super) sums: &'a mut [f32],
     pub(super) width: usize,
@@ -49,66 +78,119 @@ impl Operation for Fold<'_> {
         let full = self.keys / lanes * lanes;
         let inside = s.first(self.keys - full);
         let none = s.splat(f32::NEG_INFINITY);
-        let rows = self.scores.chunks_exact_mut(self.stride);
-        let sums = self.sums.chunks_exact_mut(self.width);
-        for ((row, state), summed) in rows.zip(self.states).zip(sums) {
-            let (row, tail) = row[..self.keys.next_multiple_of(lanes)].split_at_mut(full);
-            let mut largest = none;
-            for scores in row.chunks_exact(lanes) {
-                largest = s.max(largest, s.load_slice(scores));
-            }
-            if !tail.is_empty() {
-                // Whatever stands beyond the last key weighs nothing.
-                let scores = s.select(inside, s.load_slice(tail), none);
-                s.store_slice(scores, tail);
-                largest = s.max(largest, scores);
-            }
-            // False of NaN, which then comes out of the powers.
-            let block = s.max_lanes(largest);
-            let max = if block > state.max { block } else { state.max };
-            let shift = s.splat(max);
-            let mut sum = s.splat(0.0);
-            for scores in row
-                .chunks_exact_mut(lanes)
-                .chain(tail.chunks_exact_mut(lanes))
-            {
-                let weights = exp2_below_one(s, s.sub(s.load_slice(scores), shift));
-                s.store_slice(weights, scores);
-                sum = s.add(sum, weights);
-            }
-            let mut sum = s.sum_lanes(sum);
-            if !self.first {
-                let mut before = state.sum;
-                if max > state.max {
-                    let mut fade = [0.0; 16];
-                    s.store_slice(exp2_below_one(s, s.splat(state.max - max)), &mut fade);
-                    map(s, summed, Scale(fade[0]));
-                    before *= fade[0];
+        let mut per_lane = Lanes([0.0; MOST_LANES * MOST_LANES]);
+        let groups = self.scores.chunks_mut(lanes * SCORE_STRIDE);
+        let sums = self.sums.chunks_mut(lanes * self.width);
+        for ((index, scores), sums) in groups.enumerate().zip(sums) {
+            let query = self.query + index * lanes;
+            for (r, row) in scores.chunks_exact_mut(SCORE_STRIDE).enumerate() {
+                let mut largest = none;
+                for scores in row[..full].chunks_exact(lanes) {
+                    largest = s.max(largest, s.load_slice(scores));
                 }
-                sum += before;
+                if full < self.keys {
+                    // Whatever stands beyond the last key weighs nothing.
+                    let tail = &mut row[full..];
+                    let scores = s.select(inside, s.load_slice(tail), none);
+                    s.store_slice(scores, tail);
+                    largest = s.max(largest, scores);
+                }
+                per_lane.set(s, r, largest);
             }
-            *state = Running { max, sum };
+            let before = s.load_slice(&self.running.max[query..]);
+            let mut max = before;
+            let turned = per_lane.transposed(s);
+            for lane in 0..lanes {
+                let largest = turned.get(s, lane);
+                // False of NaN, which then comes out of the powers.
+                max = s.select(s.less(max, largest), largest, max);
+            }
+            s.store_slice(max, &mut self.running.max[query..]);
+
+            let maxima = &self.running.max[query..];
+            let rows = scores.chunks_exact_mut(SCORE_STRIDE).zip(maxima);
+            for (r, (row, &max)) in rows.enumerate() {
+                let shift = s.splat(max);
+                let mut sum = s.splat(0.0);
+                for scores in row[..self.keys.next_multiple_of(lanes)].chunks_exact_mut(lanes) {
+                    let weights = exp2_below_one(s, s.sub(s.load_slice(scores), shift));
+                    s.store_slice(weights, scores);
+                    sum = s.add(sum, weights);
+                }
+                per_lane.set(s, r, sum);
+            }
+            let fade = exp2_below_one(s, s.sub(before, max));
+            let mut sum = s.mul(fade, s.load_slice(&self.running.sum[query..]));
+            let turned = per_lane.transposed(s);
+            for lane in 0..lanes {
+                sum = s.add(sum, turned.get(s, lane));
+            }
+            s.store_slice(sum, &mut self.running.sum[query..]);
+
+            if !self.first {
+                let mut fades = [0.0; MOST_LANES];
+                s.store_slice(fade, &mut fades);
+                for (summed, &fade) in sums.chunks_exact_mut(self.width).zip(&fades) {
+                    if fade != 1.0 {
+                        map(s, summed, Scale(fade));
+                    }
+                }
+            }
         }
     }
 }
 
-/// Divides what a query has summed up by the sum of its weights.
-pub(super) fn finish(isa: Isa, state: Running, sums: &[f32], out: &mut [f32]) {
-    struct Divide<'a>(&'a [f32], f32, &'a mut [f32]);
-    impl Operation for Divide<'_> {
-        type Output = ();
-        #[inline(always)]
-        fn run<S: Simd>(self, s: S) {
-            let factor = s.splat(self.1);
-            let pairs = self.0.chunks(S::LANES).zip(self.2.chunks_mut(S::LANES));
+/// Asks for the memory of outputs that are soon to be written.
+pub(super) struct Expect {
+    pub(super) out: Target,
+    pub(super) rows: usize,
+}
+
+impl Operation for Expect {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        for i in 0..self.rows {
+            // SAFETY: the task has these rows of the output to itself.
+            let row = unsafe { self.out.row(i) };
+            for line in row.chunks(MOST_LANES) {
+                s.prefetch(line.as_ptr());
+            }
+        }
+    }
+}
+
+/// Divides what a strip of queries has summed up by the sums of its weights.
+pub(super) struct Finish<'a> {
+    pub(super) running: &'a Running,
+    /// The strip begins at this query of the block.
+    pub(super) query: usize,
+    pub(super) sums: &'a [f32],
+    pub(super) width: usize,
+    pub(super) out: Target,
+}
+
+impl Operation for Finish<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let weights = &self.running.sum[self.query..];
+        let rows = self.sums.chunks_exact(self.width).zip(weights);
+        for (i, (sums, &weight)) in rows.enumerate() {
+            let factor = s.splat(1.0 / weight);
+            // SAFETY: the task has these rows of the output to itself.
+            let out = unsafe { self.out.row(i) };
+            let pairs = sums.chunks_exact(S::LANES).zip(out.chunks_mut(S::LANES));
             for (sums, out) in pairs {
+                let values = s.mul(s.load_slice(sums), factor);
                 if out.len() == S::LANES {
-                    s.store_slice(s.mul(s.load_slice(sums), factor), out);
+                    s.store_slice(values, out);
                 } else {
-                    s.store_partial(s.mul(s.load_partial(sums, 0.0), factor), out);
+                    s.store_partial(values, out);
                 }
             }
         }
     }
-    isa.dispatch(Divide(sums, 1.0 / state.sum, out));
 }

@@ -4,7 +4,7 @@ use super::SlotTable;
 use super::panels::{MOST_LANES, Panels, copy_rows, lanes};
 use super::position::{Distances, PositionScratch, content_to_position, position_to_content};
 use super::product::Product;
-use super::stream::{Fold, Running, finish};
+use super::stream::{Expect, Finish, Fold, Running};
 use crate::Isa;
 use crate::gemm::micro::Target;
 use crate::memory::Aligned;
@@ -280,12 +280,18 @@ fn attend_block(
     let width = value_width(head.size);
     sums.reserve(QUERY_BLOCK * width);
     let sums = &mut sums[..queries.len() * width];
-    let mut states = [Running::START; QUERY_BLOCK];
+    let mut running = Running::START;
     for start in (0..head.length).step_by(KEY_BLOCK) {
         let keys = start..(start + KEY_BLOCK).min(head.length);
         let begun = scores.position_to_content(isa, head, packed, &queries, &keys);
         for row in (0..queries.len()).step_by(STRIP) {
             let rows = row..(row + STRIP).min(queries.len());
+            let out = out.part(rows.clone(), 0..head.size);
+            let last = keys.end == head.length;
+            if last {
+                let rows = rows.len();
+                isa.dispatch(Expect { out, rows });
+            }
             let strip = queries.start + rows.start..queries.start + rows.end;
             let block = queries.start;
             let begun = scores.content_to_position(isa, head, block, &strip, &keys, begun);
@@ -294,28 +300,24 @@ fn attend_block(
             let sums = &mut sums[rows.start * width..rows.end * width];
             isa.dispatch(Fold {
                 scores,
-                stride: SCORE_STRIDE,
                 keys: keys.len(),
-                states: &mut states[rows.clone()],
+                running: &mut running,
+                query: row,
                 sums,
                 width,
                 first: start == 0,
             });
-            let weights = (&*scores, SCORE_STRIDE);
-            packed.weigh(
-                isa,
-                weights,
-                rows.len(),
-                keys.clone(),
-                head.size,
-                sums,
-                start > 0,
-            );
+            let (weights, keys) = ((&*scores, SCORE_STRIDE), keys.clone());
+            packed.weigh(isa, weights, rows.len(), keys, head.size, sums, start > 0);
+            if last {
+                isa.dispatch(Finish {
+                    running: &running,
+                    query: row,
+                    sums,
+                    width,
+                    out,
+                });
+            }
         }
-    }
-    for (i, state) in states.iter().take(queries.len()).enumerate() {
-        // SAFETY: the task has this part of the output to itself.
-        let out = unsafe { out.row(i) };
-        finish(isa, *state, &sums[i * width..][..head.size], out);
     }
 }

@@ -132,31 +132,45 @@ impl Simd for Avx2 {
         target_stride: usize,
     ) {
         // Halves of two rows, four apart, side by side in a vector: the transposition of halves is done by the loads,
-        // and two rounds of shuffles within halves complete it.
+        // and two rounds of shuffles within halves complete it. All loads of a row come together, so that few addresses
+        // are in use at a time. (No closures here: the compiler may leave them without the instruction set.)
         // SAFETY: the caller promises the rows, and self proves the instructions.
         unsafe {
+            let mut rows = [[_mm256_setzero_ps(); 2]; 4];
+            for (r, halves) in rows.iter_mut().enumerate() {
+                let first = source.add(r * source_stride);
+                let second = first.add(4 * source_stride);
+                for (h, half) in halves.iter_mut().enumerate() {
+                    let v = _mm256_castps128_ps256(_mm_loadu_ps(first.add(4 * h)));
+                    *half = _mm256_insertf128_ps::<1>(v, _mm_loadu_ps(second.add(4 * h)));
+                }
+            }
+            let [first, second, third, fourth] = rows;
+            let mut row = target;
             for half in 0..2 {
-                let [a, b, c, d] = std::array::from_fn(|r| {
-                    let part =
-                        |h: usize| _mm_loadu_ps(source.add((r + 4 * h) * source_stride + 4 * half));
-                    _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(part(0)), part(1))
-                });
+                let (a, b) = (first[half], second[half]);
+                let (c, d) = (third[half], fourth[half]);
                 let pairs = [
                     _mm256_unpacklo_ps(a, b),
                     _mm256_unpacklo_ps(c, d),
                     _mm256_unpackhi_ps(a, b),
                     _mm256_unpackhi_ps(c, d),
                 ];
-                let [ab, cd, ef, gh] = pairs.map(|pair| _mm256_castps_pd(pair));
+                let [ab, cd, ef, gh] = [
+                    _mm256_castps_pd(pairs[0]),
+                    _mm256_castps_pd(pairs[1]),
+                    _mm256_castps_pd(pairs[2]),
+                    _mm256_castps_pd(pairs[3]),
+                ];
                 let columns = [
                     _mm256_unpacklo_pd(ab, cd),
                     _mm256_unpackhi_pd(ab, cd),
                     _mm256_unpacklo_pd(ef, gh),
                     _mm256_unpackhi_pd(ef, gh),
                 ];
-                for (c, column) in columns.into_iter().enumerate() {
-                    let row = target.add((4 * half + c) * target_stride);
+                for column in columns {
                     _mm256_storeu_ps(row, _mm256_castpd_ps(column));
+                    row = row.wrapping_add(target_stride);
                 }
             }
         }

@@ -170,35 +170,49 @@ impl Simd for Avx512 {
         target_stride: usize,
     ) {
         // Quarters of four rows, four apart, side by side in a vector: the transposition of quarters is done by the
-        // loads, and two rounds of shuffles within quarters complete it.
+        // loads, and two rounds of shuffles within quarters complete it. All loads of a row come together, so that few
+        // addresses are in use at a time. (No closures here: the compiler may leave them without the instruction set.)
         // SAFETY: the caller promises the rows, and self proves the instructions.
         unsafe {
+            let mut rows = [[_mm512_setzero_ps(); 4]; 4];
+            for (r, quarters) in rows.iter_mut().enumerate() {
+                let first = source.add(r * source_stride);
+                let second = first.add(4 * source_stride);
+                let third = second.add(4 * source_stride);
+                let fourth = third.add(4 * source_stride);
+                for (q, quarter) in quarters.iter_mut().enumerate() {
+                    let v = _mm512_castps128_ps512(_mm_loadu_ps(first.add(4 * q)));
+                    let v = _mm512_insertf32x4::<1>(v, _mm_loadu_ps(second.add(4 * q)));
+                    let v = _mm512_insertf32x4::<2>(v, _mm_loadu_ps(third.add(4 * q)));
+                    *quarter = _mm512_insertf32x4::<3>(v, _mm_loadu_ps(fourth.add(4 * q)));
+                }
+            }
+            let [first, second, third, fourth] = rows;
+            let mut row = target;
             for quarter in 0..4 {
-                let [a, b, c, d] = std::array::from_fn(|r| {
-                    let part = |q: usize| {
-                        _mm_loadu_ps(source.add((r + 4 * q) * source_stride + 4 * quarter))
-                    };
-                    let v = _mm512_castps128_ps512(part(0));
-                    let v = _mm512_insertf32x4::<1>(v, part(1));
-                    let v = _mm512_insertf32x4::<2>(v, part(2));
-                    _mm512_insertf32x4::<3>(v, part(3))
-                });
+                let (a, b) = (first[quarter], second[quarter]);
+                let (c, d) = (third[quarter], fourth[quarter]);
                 let pairs = [
                     _mm512_unpacklo_ps(a, b),
                     _mm512_unpacklo_ps(c, d),
                     _mm512_unpackhi_ps(a, b),
                     _mm512_unpackhi_ps(c, d),
                 ];
-                let [ab, cd, ef, gh] = pairs.map(|pair| _mm512_castps_pd(pair));
+                let [ab, cd, ef, gh] = [
+                    _mm512_castps_pd(pairs[0]),
+                    _mm512_castps_pd(pairs[1]),
+                    _mm512_castps_pd(pairs[2]),
+                    _mm512_castps_pd(pairs[3]),
+                ];
                 let columns = [
                     _mm512_unpacklo_pd(ab, cd),
                     _mm512_unpackhi_pd(ab, cd),
                     _mm512_unpacklo_pd(ef, gh),
                     _mm512_unpackhi_pd(ef, gh),
                 ];
-                for (c, column) in columns.into_iter().enumerate() {
-                    let row = target.add((4 * quarter + c) * target_stride);
+                for column in columns {
                     _mm512_storeu_ps(row, _mm512_castpd_ps(column));
+                    row = row.wrapping_add(target_stride);
                 }
             }
         }
