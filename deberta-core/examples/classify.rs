@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use comfy_table::{CellAlignment, Table, presets};
 use common::lines::Lines;
+use common::precision::PrecisionName;
 use common::report::{self, Failure};
 use common::{model, remark};
 use deberta_core::LoadOptions;
@@ -57,6 +58,9 @@ struct Options {
     /// Threads to use, by default all
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+    /// Arithmetic of the encoder's linear layers
+    #[arg(long, value_enum, default_value = "f32")]
+    precision: PrecisionName,
     /// One JSON object per text
     #[arg(long)]
     json: bool,
@@ -85,7 +89,7 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), Failure> {
-    let mut load = LoadOptions::default();
+    let mut load = LoadOptions::default().precision(options.precision.into());
     if let Some(threads) = options.threads {
         load = load.threads(threads.into());
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod lines;
 pub(crate) mod model;
+pub(crate) mod precision;
 pub(crate) mod remark;
 pub(crate) mod report;
 

@@ -25,6 +25,8 @@ mod input;
 #[path = "../common/model.rs"]
 mod model;
 mod outputs;
+#[path = "../common/precision.rs"]
+mod precision;
 #[path = "../common/remark.rs"]
 mod remark;
 #[path = "../common/report.rs"]
@@ -37,6 +39,7 @@ use clap::{Parser, ValueEnum};
 use deberta_core::{HeadKind, LoadOptions, Model, Observe, Pooling};
 use input::Input;
 use outputs::Outputs;
+use precision::PrecisionName;
 use report::Failure;
 
 /// Runs a DeBERTa model on token ids.
@@ -72,6 +75,9 @@ struct Options {
     /// Threads to use, by default all
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+    /// Arithmetic of the encoder's linear layers
+    #[arg(long, value_enum, default_value = "f32")]
+    precision: PrecisionName,
 }
 
 /// The heads by name.
@@ -129,7 +135,7 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), Failure> {
-    let mut load = LoadOptions::default();
+    let mut load = LoadOptions::default().precision(options.precision.into());
     if let Some(threads) = options.threads {
         load = load.threads(threads.into());
     }

@@ -24,7 +24,7 @@ pub(crate) struct Arena(Arc<Mutex<Vec<Buffer>>>);
 impl Arena {
     /// A matrix whose values are unspecified.
     pub(crate) fn matrix(&self, rows: usize, columns: usize) -> Matrix {
-        let padded = columns > 0 && columns.is_multiple_of(ALIASED);
+        let padded = rows > 1 && columns > 0 && columns.is_multiple_of(ALIASED);
         let stride = columns + if padded { PADDING } else { 0 };
         Matrix {
             buffer: self.take(rows * stride),
@@ -114,10 +114,11 @@ mod tests {
     #[test]
     fn empty_matrices_and_padded_rows_have_the_right_shape() {
         let arena = Arena::default();
-        for (rows, columns) in [(0, 5), (5, 0), (3, 512), (2, 7)] {
+        for (rows, columns) in [(0, 5), (5, 0), (1, 512), (3, 512), (2, 7)] {
             let mut matrix = arena.matrix(rows, columns);
             matrix.view_mut().fill(1.0);
             assert_eq!(matrix.view().dim(), (rows, columns));
+            assert_eq!(matrix.view().to_owned().dim(), (rows, columns));
             assert_eq!(matrix.view().sum(), (rows * columns) as f32);
         }
     }

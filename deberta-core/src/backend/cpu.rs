@@ -1,7 +1,7 @@
 //! The backend that runs on the processor's cores, through `deberta-kernels`.
 
 use super::arena::{Arena, Matrix};
-use super::{Attend, Backend, Columns, End, Lookup, WeightRows};
+use super::{Attend, Backend, Columns, End, LinearForm, Lookup, WeightRows};
 use crate::checkpoint::MappedTable;
 use crate::{Batch, Error};
 use deberta_kernels::{
@@ -60,12 +60,26 @@ impl Backend for Cpu {
     fn linear(
         &self,
         weight: &impl WeightRows,
-        bias: Option<Vec<f32>>,
-        precision: Precision,
+        mut bias: Option<Vec<f32>>,
+        form: LinearForm<'_>,
     ) -> Result<Linear, Error> {
         let (outputs, inputs) = weight.shape();
         let read = |rows, to: &mut [f32]| weight.read(rows, to);
-        let weights = PackedWeights::from_rows(self.isa, precision, outputs, inputs, read)?;
+        let weights = match form {
+            LinearForm {
+                precision: Precision::Int8,
+                mean: Some(mean),
+            } => {
+                let (weights, drift) =
+                    PackedWeights::quantized(self.isa, outputs, inputs, mean, read)?;
+                let bias = bias.get_or_insert_with(|| vec![0.0; outputs]);
+                bias.iter_mut().zip(drift).for_each(|(b, d)| *b += d);
+                weights
+            }
+            LinearForm { precision, .. } => {
+                PackedWeights::from_rows(self.isa, precision, outputs, inputs, read)?
+            }
+        };
         Ok(Linear { weights, bias })
     }
 
@@ -193,6 +207,17 @@ impl Backend for Cpu {
             to.assign(&x.view().row(row));
         }
         Ok(out)
+    }
+
+    fn mean(&self, x: &Matrix) -> Result<Vec<f32>, Error> {
+        let mut sums = vec![0.0f64; x.columns()];
+        for row in x.view().outer_iter() {
+            sums.iter_mut()
+                .zip(row)
+                .for_each(|(s, &v)| *s += f64::from(v));
+        }
+        let count = x.rows().max(1) as f64;
+        Ok(sums.into_iter().map(|s| (s / count) as f32).collect())
     }
 
     fn add(&self, mut x: Matrix, y: &Matrix) -> Result<Matrix, Error> {

@@ -40,7 +40,7 @@ pub(crate) trait Backend: Sized + Send + Sync {
         &self,
         weight: &impl WeightRows,
         bias: Option<Vec<f32>>,
-        precision: Precision,
+        form: LinearForm<'_>,
     ) -> Result<Self::Linear, Error>;
     /// Takes over a layer normalisation.
     fn norm(&self, weight: Vec<f32>, bias: Vec<f32>, eps: f32) -> Result<Self::Norm, Error>;
@@ -96,12 +96,30 @@ pub(crate) trait Backend: Sized + Send + Sync {
     ) -> Result<Self::Matrix, Error>;
     /// Some rows of a matrix.
     fn gather(&self, x: &Self::Matrix, rows: &[usize]) -> Result<Self::Matrix, Error>;
+    /// The mean of all rows of a matrix.
+    fn mean(&self, x: &Self::Matrix) -> Result<Vec<f32>, Error>;
     /// The sum of two matrices.
     fn add(&self, x: Self::Matrix, y: &Self::Matrix) -> Result<Self::Matrix, Error>;
     /// Hands a result out. This and [`Backend::peek`] are the only operations that wait.
     fn read(&self, x: Self::Matrix) -> Result<Array2<f32>, Error>;
     /// Hands a copy of an intermediate result out.
     fn peek(&self, x: &Self::Matrix) -> Result<Array2<f32>, Error>;
+}
+
+/// How a linear layer is to be kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LinearForm<'a> {
+    pub(crate) precision: Precision,
+    /// The mean of typical inputs. What rounding to [`Precision::Int8`] takes from its product is added to the bias.
+    pub(crate) mean: Option<&'a [f32]>,
+}
+
+impl LinearForm<'_> {
+    /// In single precision.
+    pub(crate) const EXACT: Self = Self {
+        precision: Precision::F32,
+        mean: None,
+    };
 }
 
 /// The weight of a linear layer, `[outputs, inputs]`, read a few rows at a time.

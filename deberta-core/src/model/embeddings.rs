@@ -70,7 +70,7 @@ impl<B: Backend> Embeddings<B> {
             projection: layout
                 .projection
                 .as_ref()
-                .map(|p| loader.linear(p))
+                .map(|p| loader.linear(p, loader.form(None)))
                 .transpose()?,
             norm: loader.norm(&layout.norm, config.layer_norm_eps)?,
         })

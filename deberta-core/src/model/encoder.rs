@@ -1,14 +1,15 @@
 //! The encoder: embeddings, layers, and the convolution that some models have beside the first layer.
 
 use super::embeddings::Embeddings;
-use super::layer::{Layer, LayerInput};
+use super::layer::Layer;
 use super::layout::Layout;
 use super::load::Loader;
 use super::observe::{Observe, Watch};
 use super::profile::Stage;
+use super::self_attention::AttentionInput;
 use crate::backend::{Backend, End};
 use crate::{Activation, Batch, Config, Error};
-use deberta_kernels::RelativePositions;
+use deberta_kernels::{Precision, RelativePositions};
 use rayon::prelude::*;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -57,17 +58,58 @@ impl<B: Backend> Encoder<B> {
                 })
             }
         };
-        let layers = layout.layers.par_iter();
-        Ok(Self {
+        let mut encoder = Self {
             embeddings: Embeddings::load(loader, &layout.embeddings, config)?,
-            layers: layers
-                .map(|layer| Layer::load(loader, layer, config, layout.attention, table.as_ref()))
-                .collect::<Result<_, _>>()?,
+            layers: Vec::new(),
             conv: ConvLayer::load(loader, layout, config)?,
             relative: layout.attention.relative,
             position_terms: usize::from(layout.attention.c2p) + usize::from(layout.attention.p2c),
             slots: Mutex::new(None),
-        })
+        };
+        if loader.precision == Precision::Int8 {
+            encoder.load_fitted(loader, layout, config, table.as_ref())?;
+        } else {
+            let layers = layout.layers.par_iter().map(|layer| {
+                let (attention, table) = (layout.attention, table.as_ref());
+                Ok(Layer::load(loader, layer, config, attention, table, None)?.0)
+            });
+            encoder.layers = layers.collect::<Result<_, Error>>()?;
+        }
+        Ok(encoder)
+    }
+
+    /// Loads the layers one after the other, each fitted to what those before it make of random tokens.
+    fn load_fitted(
+        &mut self,
+        loader: &Loader<'_, B>,
+        layout: &Layout,
+        config: &Config,
+        table: Option<&B::Matrix>,
+    ) -> Result<(), Error> {
+        let backend = loader.backend;
+        let batch = sample(self.vocabulary(), config)?;
+        let slots = self.slots(backend, &batch);
+        let mut hidden = self.embeddings.forward(backend, &batch)?;
+        for (index, layer) in layout.layers.iter().enumerate() {
+            let input = AttentionInput {
+                hidden: &hidden,
+                queries: &hidden,
+                batch: &batch,
+                slots: slots.as_deref(),
+                work: 0.0,
+            };
+            let attention = layout.attention;
+            let (layer, output) =
+                Layer::load(loader, layer, config, attention, table, Some(&input))?;
+            self.layers.push(layer);
+            if let Some(output) = output {
+                hidden = match (index, &self.conv) {
+                    (0, Some(conv)) => conv.forward(backend, &hidden, &output, &batch)?,
+                    _ => output,
+                };
+            }
+        }
+        Ok(())
     }
 
     /// Rows of the word table.
@@ -93,7 +135,7 @@ impl<B: Backend> Encoder<B> {
             before_last: None,
         };
         for (index, layer) in self.layers.iter().enumerate() {
-            let input = LayerInput {
+            let input = AttentionInput {
                 hidden: &states.last,
                 queries: &states.last,
                 batch,
@@ -132,7 +174,7 @@ impl<B: Backend> Encoder<B> {
         let slots = self.slots(backend, batch);
         let nothing = Observe::default();
         for layer in self.layers.last().into_iter().cycle().take(times) {
-            let input = LayerInput {
+            let input = AttentionInput {
                 hidden,
                 queries: &queries,
                 batch,
@@ -183,6 +225,23 @@ impl<B: Backend> Encoder<B> {
             }
         })
     }
+}
+
+/// Sequences of random tokens. Several short ones tell more of what inputs have in common than one long one.
+fn sample(vocabulary: usize, config: &Config) -> Result<Batch, Error> {
+    const SEQUENCES: usize = 8;
+    let length = 32.min(config.max_position_embeddings).max(1);
+    let mut state = 1_u64;
+    let mut id = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 33) % vocabulary.max(1) as u64) as u32
+    };
+    Batch::packed((0..SEQUENCES).map(|_| {
+        let ids: Vec<u32> = (0..length).map(|_| id()).collect();
+        (ids, Vec::new())
+    }))
 }
 
 /// `LayerNorm( act(conv(embeddings)) + output of the first layer )`

@@ -160,7 +160,7 @@ impl<B: Backend> Head<B> {
                 dense: loader.exact(dense)?,
                 activation: config.hidden_act,
                 norm: loader.norm(norm, config.layer_norm_eps)?,
-                decoder: loader.linear_in(loader.word_precision(), decoder)?,
+                decoder: loader.linear(decoder, loader.word_form())?,
             }),
             HeadLayout::ReplacedToken {
                 norm,

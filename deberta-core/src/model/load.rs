@@ -2,7 +2,7 @@
 
 use super::layout::{Affine, ContentLayout};
 use crate::Error;
-use crate::backend::{Backend, WeightRows};
+use crate::backend::{Backend, LinearForm, WeightRows};
 use crate::checkpoint::{Checkpoint, MatrixReader, TensorSpec};
 use deberta_kernels::Precision;
 use ndarray::Array2;
@@ -25,34 +25,35 @@ pub(crate) enum Content {
 }
 
 impl<B: Backend> Loader<'_, B> {
-    /// A linear layer of the encoder.
-    pub(crate) fn linear(&self, layout: &Affine) -> Result<B::Linear, Error> {
-        self.linear_in(self.precision, layout)
+    /// How the linear layers of the encoder are kept, given the mean of typical inputs if it is known.
+    pub(crate) fn form<'m>(&self, mean: Option<&'m [f32]>) -> LinearForm<'m> {
+        LinearForm {
+            precision: self.precision,
+            mean,
+        }
     }
 
-    /// A linear layer in single precision, whatever the precision of the encoder.
-    pub(crate) fn exact(&self, layout: &Affine) -> Result<B::Linear, Error> {
-        self.linear_in(Precision::F32, layout)
-    }
-
-    /// The precision of the words that a masked-language-model head predicts: as wide as a head should be, as narrow as
-    /// so large a table must be.
-    pub(crate) fn word_precision(&self) -> Precision {
-        match self.precision {
+    /// How the words that a masked-language-model head predicts are kept: as exactly as so large a table can be.
+    pub(crate) fn word_form(&self) -> LinearForm<'static> {
+        let precision = match self.precision {
             Precision::F32 => Precision::F32,
             _ => Precision::Bf16,
+        };
+        LinearForm {
+            precision,
+            mean: None,
         }
     }
 
     /// A linear layer.
-    pub(crate) fn linear_in(
-        &self,
-        precision: Precision,
-        layout: &Affine,
-    ) -> Result<B::Linear, Error> {
-        let weight = self.checkpoint.reader(&layout.weight)?;
-        let rows = Rows::all(weight);
-        self.backend.linear(&rows, self.bias(layout)?, precision)
+    pub(crate) fn linear(&self, layout: &Affine, form: LinearForm<'_>) -> Result<B::Linear, Error> {
+        let rows = Rows::all(self.checkpoint.reader(&layout.weight)?);
+        self.backend.linear(&rows, self.bias(layout)?, form)
+    }
+
+    /// A linear layer in single precision, whatever the precision of the encoder.
+    pub(crate) fn exact(&self, layout: &Affine) -> Result<B::Linear, Error> {
+        self.linear(layout, LinearForm::EXACT)
     }
 
     /// The projection of the hidden states to queries, keys and values, side by side in this order; or a part of it.
@@ -61,7 +62,7 @@ impl<B: Backend> Loader<'_, B> {
         layout: &ContentLayout,
         heads: usize,
         part: Content,
-        precision: Precision,
+        form: LinearForm<'_>,
     ) -> Result<B::Linear, Error> {
         let wanted = match part {
             Content::All => 0..3,
@@ -104,7 +105,7 @@ impl<B: Backend> Loader<'_, B> {
             .into_iter()
             .flat_map(|bias| bias.unwrap_or_else(|| vec![0.0; width]))
             .collect();
-        self.backend.linear(&rows, Some(bias), precision)
+        self.backend.linear(&rows, Some(bias), form)
     }
 
     /// A layer normalisation.

@@ -3,7 +3,7 @@
 //! * `attention`: the few facts in which generations differ.
 //! * `layout`: every tensor by name and shape.
 //! * `load`: from tensors to a backend's weights.
-//! * `embeddings`, `layer`, `encoder`: ids to hidden states.
+//! * `embeddings`, `self_attention`, `layer`, `encoder`: ids to hidden states.
 //! * `head`, `pretraining`: hidden states to logits.
 //! * `pooling`: hidden states to one vector per sequence.
 //! * `observe`: looking inside; `profile`: where the time goes.
@@ -19,6 +19,7 @@ mod observe;
 mod pooling;
 mod pretraining;
 mod profile;
+mod self_attention;
 
 pub use head::{HeadChoice, HeadKind};
 pub use observe::{AttentionMap, Observe, Observed};

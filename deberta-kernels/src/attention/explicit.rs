@@ -9,7 +9,7 @@ use super::tile::{
     Head, KEY_BLOCK, Packed, QUERY_BLOCK, Relative, SCORE_STRIDE, STRIP, Scores, value_width,
 };
 use super::{Attention, target};
-use crate::gemm::micro::Target;
+use crate::gemm::Target;
 use crate::isa::{Operation, Simd};
 use crate::shape::check_len;
 use crate::{Isa, KernelError, softmax};

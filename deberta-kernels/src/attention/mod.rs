@@ -33,7 +33,7 @@ pub use explicit::{AttentionMap, HeadMixing, Observation, ScoreTerms, explicit_a
 pub use slots::{RelativePositions, SlotTable};
 pub use tables::PositionTables;
 
-use crate::gemm::micro::Target;
+use crate::gemm::Target;
 use crate::parallel::{parallel, wanted_tasks};
 use crate::shape::{check_bounds, check_matrix, check_positions, row_slice};
 use crate::{Isa, KernelError};

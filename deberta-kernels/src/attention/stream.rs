@@ -8,7 +8,7 @@
 use super::panels::MOST_LANES;
 use super::tile::{QUERY_BLOCK, SCORE_STRIDE};
 use crate::elementwise::{Scale, map};
-use crate::gemm::micro::Target;
+use crate::gemm::Target;
 use crate::isa::{Operation, Simd};
 use crate::vecmath::exp2_below_one;
 

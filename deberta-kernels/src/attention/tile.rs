@@ -6,7 +6,7 @@ use super::position::{Distances, PositionScratch, content_to_position, position_
 use super::product::Product;
 use super::stream::{Expect, Finish, Fold, Running};
 use crate::Isa;
-use crate::gemm::micro::Target;
+use crate::gemm::Target;
 use crate::memory::Aligned;
 use std::cell::RefCell;
 use std::ops::Range;

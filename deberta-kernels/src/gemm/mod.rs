@@ -12,8 +12,6 @@
 mod dot;
 mod epilogue;
 mod linear;
-pub(crate) mod micro;
-pub(crate) mod pack;
 mod peak;
 mod quantize;
 mod rows;
@@ -25,4 +23,5 @@ mod weights;
 pub use epilogue::Epilogue;
 pub use linear::linear;
 pub use peak::peak;
+pub(crate) use target::Target;
 pub use weights::{PackedWeights, Precision};

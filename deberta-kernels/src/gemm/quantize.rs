@@ -23,13 +23,15 @@ pub(super) struct QuantizePanel<'a> {
     pub(super) scales: &'a mut [f32],
     /// `[groups, width]`
     pub(super) totals: &'a mut [f32],
+    /// A typical input and, for each row, what rounding takes from its product with that: `Σ_k (w_k - ŵ_k)·mean_k`.
+    pub(super) drift: Option<(&'a [f32], &'a mut [f32])>,
 }
 
 impl Operation for QuantizePanel<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run<S: Simd>(mut self, s: S) {
         let width = self.width;
         let size = group_size(self.inputs);
         let mut bytes = [0; LARGEST_GROUP];
@@ -37,6 +39,10 @@ impl Operation for QuantizePanel<'_> {
             for (index, group) in row.chunks(size).enumerate() {
                 let bytes = &mut bytes[..group.len().next_multiple_of(4)];
                 let scale = quantize(s, group, bytes);
+                if let Some((mean, drift)) = &mut self.drift {
+                    let mean = &mean[index * size..][..group.len()];
+                    drift[lane] += lost(group, bytes, scale, mean);
+                }
                 self.scales[index * width + lane] = scale;
                 let total: i32 = bytes.iter().map(|&p| i32::from(p.cast_signed())).sum();
                 self.totals[index * width + lane] = total as f32;
@@ -47,6 +53,19 @@ impl Operation for QuantizePanel<'_> {
             }
         }
     }
+}
+
+/// What rounding takes from the product of a group with an input.
+#[inline(always)]
+fn lost(group: &[f32], bytes: &[u8], scale: f32, mean: &[f32]) -> f32 {
+    // As many sums as a vector has lanes, so that the compiler may use vectors without changing the order.
+    let mut sums = [0.0f32; 16];
+    for ((w, p), m) in group.chunks(16).zip(bytes.chunks(16)).zip(mean.chunks(16)) {
+        for (((sum, w), p), m) in sums.iter_mut().zip(w).zip(p).zip(m) {
+            *sum += (w - scale * f32::from(p.cast_signed())) * m;
+        }
+    }
+    sums.iter().sum()
 }
 
 /// Rounds a group to signed bytes, zero where there are more bytes than values, and returns its scale.

@@ -7,6 +7,7 @@ use super::{dot, transposed};
 use crate::KernelError;
 use crate::isa::{Isa, Simd};
 use crate::memory::Aligned;
+use crate::shape::check_len;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -156,6 +157,37 @@ impl PackedWeights {
         inputs: usize,
         read: impl Fn(Range<usize>, &mut [f32]) -> Result<(), E> + Sync,
     ) -> Result<Self, E> {
+        Self::build(isa, precision, outputs, inputs, None, read)
+    }
+
+    /// Packs weights in [`Precision::Int8`] and tells for each output what rounding them takes from its product with a
+    /// typical input, `Σ_k (w_k - ŵ_k)·mean_k`: to be added to the bias. Rounding errors of weights do not average out
+    /// over tokens that have much in common; this takes out what they have in common.
+    ///
+    /// # Errors
+    /// As [`PackedWeights::from_rows`]; [`KernelError::Shape`] also if there is not one mean per input.
+    pub fn quantized<E: From<KernelError> + Send>(
+        isa: Isa,
+        outputs: usize,
+        inputs: usize,
+        mean: &[f32],
+        read: impl Fn(Range<usize>, &mut [f32]) -> Result<(), E> + Sync,
+    ) -> Result<(Self, Vec<f32>), E> {
+        check_len("mean", mean.len(), inputs)?;
+        let mut drift = vec![0.0; outputs];
+        let means = Some((mean, &mut drift[..]));
+        let weights = Self::build(isa, Precision::Int8, outputs, inputs, means, read)?;
+        Ok((weights, drift))
+    }
+
+    fn build<E: From<KernelError> + Send>(
+        isa: Isa,
+        precision: Precision,
+        outputs: usize,
+        inputs: usize,
+        drift: Option<(&[f32], &mut [f32])>,
+        read: impl Fn(Range<usize>, &mut [f32]) -> Result<(), E> + Sync,
+    ) -> Result<Self, E> {
         let total = outputs.checked_mul(inputs).filter(|&n| n > 0);
         if total.is_none_or(|n| n > isize::MAX as usize / 8) {
             return Err(KernelError::Shape {
@@ -169,7 +201,7 @@ impl PackedWeights {
             (Isa::Generic(_), Precision::F32) => {
                 Form::Transposed(transposed::read(outputs, inputs, &read)?)
             }
-            _ => Form::Packed(Packed::read(isa, precision, outputs, inputs, &read)?),
+            _ => Form::Packed(Packed::read(isa, precision, outputs, inputs, drift, &read)?),
         };
         Ok(Self {
             isa,
@@ -223,6 +255,7 @@ impl Packed {
         precision: Precision,
         outputs: usize,
         inputs: usize,
+        drift: Option<(&[f32], &mut [f32])>,
         read: &(impl Fn(Range<usize>, &mut [f32]) -> Result<(), E> + Sync),
     ) -> Result<Self, E> {
         let Layout { width, step } = layout(isa, precision);
@@ -237,12 +270,18 @@ impl Packed {
         let mut totals = scales.clone();
         let (panel_scales, panel_totals) =
             (divide(&mut scales, panels), divide(&mut totals, panels));
+        let (mean, mut drift) = match drift {
+            Some((mean, drift)) => (Some(mean), drift.chunks_mut(width)),
+            None => (None, [].chunks_mut(width)),
+        };
+        let drifts: Vec<_> = (0..panels).map(|_| mean.zip(drift.next())).collect();
+        let factors = panel_scales.into_par_iter().zip(panel_totals);
         data.par_chunks_mut(steps * width)
-            .zip(panel_scales.into_par_iter().zip(panel_totals))
+            .zip(factors.zip(drifts))
             .enumerate()
             .try_for_each_init(
                 || vec![0.0; width.min(outputs) * inputs],
-                |rows, (index, (panel, (scales, totals)))| {
+                |rows, (index, (panel, ((scales, totals), drift)))| {
                     let range = index * width..outputs.min((index + 1) * width);
                     let rows = &mut rows[..range.len() * inputs];
                     read(range, rows)?;
@@ -259,6 +298,7 @@ impl Packed {
                                 width,
                                 scales,
                                 totals,
+                                drift,
                             });
                         }
                     }

@@ -1,0 +1,146 @@
+//! Attention within a layer: projections of the hidden states, position tables, and the kernel's operands.
+
+use super::attention::AttentionKind;
+use super::layout::LayerLayout;
+use super::load::{Content, Loader};
+use super::observe::Watch;
+use super::profile::Stage;
+use crate::backend::{Attend, Backend, Columns, End, LinearForm};
+use crate::{Batch, Config, Error};
+use deberta_kernels::AttentionMap;
+
+/// Disentangled self-attention, without the projection of its output.
+pub(crate) struct SelfAttention<B: Backend> {
+    /// To queries, keys and values, side by side: `[3·N, N]`.
+    content: B::Linear,
+    positions: Option<B::PositionTables>,
+    mixing: Option<B::Mixing>,
+    heads: usize,
+    /// N.
+    width: usize,
+    scale: f32,
+}
+
+/// What attention is applied to.
+pub(crate) struct AttentionInput<'a, B: Backend> {
+    /// What keys and values are made from, `[T, N]`.
+    pub(crate) hidden: &'a B::Matrix,
+    /// What queries are made from, and what the layer's residual adds: `hidden` unless the layer decodes masks.
+    pub(crate) queries: &'a B::Matrix,
+    pub(crate) batch: &'a Batch,
+    pub(crate) slots: Option<&'a B::Slots>,
+    /// Operations of attention per column of its operands.
+    pub(crate) work: f64,
+}
+
+impl<B: Backend> SelfAttention<B> {
+    /// Reads the weights and projects the relative table, `[2·span, N]`.
+    pub(super) fn load(
+        loader: &Loader<'_, B>,
+        layout: &LayerLayout,
+        config: &Config,
+        attention: AttentionKind,
+        relative: Option<&B::Matrix>,
+        form: LinearForm<'_>,
+    ) -> Result<Self, Error> {
+        let heads = config.num_attention_heads;
+        let content = loader.projection(&layout.content, heads, Content::All, form)?;
+        let positions = match relative {
+            None => None,
+            Some(table) => {
+                // Biases included, as in the reference. Without a projection of their own, positions share that of
+                // the content. In single precision always: the tables are made once.
+                let project = |wanted: bool, own: &Option<_>, shared| {
+                    if !wanted {
+                        return Ok(None);
+                    }
+                    let exact = LinearForm::EXACT;
+                    let projection = match own {
+                        Some(own) => loader.exact(own)?,
+                        None => loader.projection(&layout.content, heads, shared, exact)?,
+                    };
+                    let projected = loader.backend.apply(&projection, table, End::plain())?;
+                    Ok::<_, Error>(Some(projected))
+                };
+                let keys = project(attention.c2p, &layout.position_key, Content::Keys)?;
+                let queries = project(attention.p2c, &layout.position_query, Content::Queries)?;
+                Some(
+                    loader
+                        .backend
+                        .position_tables(keys.as_ref(), queries.as_ref(), heads)?,
+                )
+            }
+        };
+        let mixing = layout.mixing.as_ref().map(|mixing| {
+            let (logits, weights) = (&mixing.logits, &mixing.weights);
+            loader
+                .backend
+                .mixing(loader.matrix(logits)?, loader.matrix(weights)?)
+        });
+        Ok(Self {
+            content,
+            positions,
+            mixing: mixing.transpose()?,
+            heads,
+            width: config.hidden_size,
+            scale: attention.scale,
+        })
+    }
+
+    /// The context `[T, N]`, and what the observed heads did.
+    pub(super) fn forward(
+        &self,
+        backend: &B,
+        input: &AttentionInput<'_, B>,
+        watch: &mut Watch<'_>,
+        heads: &[usize],
+    ) -> Result<(B::Matrix, Vec<AttentionMap>), Error> {
+        let AttentionInput {
+            hidden,
+            queries,
+            batch,
+            slots,
+            work,
+        } = *input;
+        let width = self.width;
+        let projection = products(batch, width, 3 * width);
+        let content = watch.stage(Stage::Projection, projection, || {
+            backend.apply(&self.content, hidden, End::plain())
+        })?;
+        // Queries of their own are rare: the enhanced mask decoder's.
+        let own = if std::ptr::eq(queries, hidden) {
+            None
+        } else {
+            Some(watch.stage(Stage::Projection, projection, || {
+                backend.apply(&self.content, queries, End::plain())
+            })?)
+        };
+        let columns = |matrix, part| Columns {
+            matrix,
+            first: part * width,
+        };
+        let operands = Attend {
+            query: columns(own.as_ref().unwrap_or(&content), 0),
+            key: columns(&content, 1),
+            value: columns(&content, 2),
+            width,
+            heads: self.heads,
+            scale: self.scale,
+            relative: self.positions.as_ref().zip(slots),
+            mixing: self.mixing.as_ref(),
+        };
+        let observation = watch.observation(heads);
+        watch.stage(Stage::Attention, work * width as f64, || {
+            if heads.is_empty() {
+                Ok((backend.attend(operands, batch)?, Vec::new()))
+            } else {
+                backend.attend_observed(operands, batch, observation)
+            }
+        })
+    }
+}
+
+/// Operations of the product of one matrix of weights with all tokens of a batch.
+pub(super) fn products(batch: &Batch, inputs: usize, outputs: usize) -> f64 {
+    2.0 * (batch.ids().len() * inputs) as f64 * outputs as f64
+}
