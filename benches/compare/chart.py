@@ -2,7 +2,7 @@
 
 from html import escape
 
-WIDTH, LEFT, RIGHT = 760, 170, 96
+WIDTH, LEFT, RIGHT = 780, 150, 116
 BAR, GAP, GROUP_GAP, HEAD, FOOT = 13, 3, 30, 64, 30
 # Times so many times ours fill the width; what is slower is cut there and marked.
 LONGEST = 3.0

@@ -25,6 +25,7 @@ class Finished:
     # Seconds to the line that starts with `first`, if one came.
     first: float | None
     seconds: float
+    # At least what this process had when it started the other.
     peak_mb: float
     # Cores kept busy by others, the hypervisor included.
     foreign: float

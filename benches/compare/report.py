@@ -8,6 +8,7 @@ from places import Case
 from systems import PRECISIONS, SYSTEMS
 
 OURS = "ours"
+DISTURBED_MARK = "~"
 ORDER = {(system.name, system.precision): place for place, system in enumerate(SYSTEMS)}
 
 
@@ -15,7 +16,7 @@ class Figures:
     """Values of one kind of line by system, precision and case; the median over rounds."""
 
     def __init__(self, lines, kind, threads):
-        self.found, self.left_out, self.failed = {}, 0, {}
+        self.found, self.left_out, self.failed, self.disturbed = {}, 0, {}, set()
         for line in lines:
             if line["kind"] != kind or line["threads"] != threads:
                 continue
@@ -30,6 +31,8 @@ class Figures:
             if calm and len(calm) < len(turns):
                 self.left_out += len(turns) - len(calm)
                 self.found[key] = calm
+            elif not calm:
+                self.disturbed.add(key)
 
     def value(self, precision, case, system, name):
         """The median of a value over the turns, if there are any."""
@@ -79,7 +82,8 @@ def speed_table(figures, precision):
         ours, best = figures.value(precision, case, OURS, "median_ms"), best_peer(figures, precision, case)
         row = [case.label]
         for name, value in zip(names, times, strict=True):
-            text = "" if value is None else milliseconds(value)
+            mark = DISTURBED_MARK if (precision, case, name) in figures.disturbed else ""
+            text = "" if value is None else mark + milliseconds(value)
             row.append(f"**{text}**" if best and name == best[1] else text)
         row.append(f"{best[0] / ours:.2f}" if best and ours else "")
         rows.append(row)
@@ -93,7 +97,8 @@ def cold_table(figures):
             for name in figures.systems(precision):
                 if (precision, case, name) in figures.found:
                     first, memory = (figures.value(precision, case, name, key) for key in ("first_s", "peak_mb"))
-                    rows.append([f"{name} {precision}", f"{first:.2f}", f"{memory:.0f}"])
+                    mark = DISTURBED_MARK if (precision, case, name) in figures.disturbed else ""
+                    rows.append([f"{name} {precision}", f"{mark}{first:.2f}", f"{memory:.0f}"])
     return _table(["system", "first output, s", "peak resident memory, MB"], rows)
 
 
@@ -112,6 +117,10 @@ def error_table(figures):
 
 def _notes(figures):
     notes = []
+    if figures.disturbed:
+        notes.append(
+            f"{DISTURBED_MARK} Other programs ran during every turn of {len(figures.disturbed)} numbers: too high."
+        )
     if figures.left_out:
         notes.append(f"{figures.left_out} turns left out, during which other programs ran.")
     for (precision, case, system), error in sorted(figures.failed.items(), key=str):

@@ -1,10 +1,10 @@
 """Runs ours and the others in turn, and writes tables and charts of what was measured.
 
-    python run.py [--what speed,cold,errors] [--shapes base:1x128,base:8x128] [--precision f32,int8]
+    python run.py [--what speed,cold,errors,report] [--shapes base:1x128,base:8x128] [--precision f32,int8]
                   [--systems ours,onnxruntime] [--rounds 3] [--threads 2] [--budget 1] [--out DIR]
 
 Every result is a line of `raw.jsonl` in the output folder; a later call adds to it, and `report.md` and the charts are
-made of all lines. Start with an empty folder to start anew.
+made of all lines (`--what report` measures nothing more). Start with an empty folder to start anew.
 """
 
 import argparse
@@ -163,7 +163,7 @@ def parse():
         return text.split(",")
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--what", type=listed, default=["speed"], help="of speed, cold, errors (default: speed)")
+    parser.add_argument("--what", type=listed, default=["speed"], help="some of speed, cold, errors, report")
     parser.add_argument("--shapes", type=listed, default=SHAPES, help=f"default: {','.join(SHAPES)}")
     parser.add_argument("--precision", type=listed, default=systems.PRECISIONS, help="default: f32,bf16,int8")
     parser.add_argument("--systems", type=listed, help="default: all of systems.py")
@@ -174,8 +174,8 @@ def parse():
     parser.add_argument("--out", type=Path, default=WORK / "results", help="default: target/compare/results")
     arguments = parser.parse_args()
     for kind in arguments.what:
-        if kind not in ("speed", "cold", "errors"):
-            parser.error(f"--what: expected speed, cold or errors, found {kind!r}")
+        if kind not in ("speed", "cold", "errors", "report"):
+            parser.error(f"--what: expected speed, cold, errors or report, found {kind!r}")
     for precision in arguments.precision:
         if precision not in systems.PRECISIONS:
             parser.error(f"--precision: expected f32, bf16 or int8, found {precision!r}")
@@ -192,11 +192,13 @@ def parse():
 def main():
     arguments = parse()
     results = Results(arguments.out)
-    results.add(**machine())
+    if arguments.what != ["report"]:
+        results.add(**machine())
     for case in {*arguments.cases, COLD, *ERRORS}:
         inputs.write(case)
     if "speed" in arguments.what:
         speed(results, arguments.chosen, arguments.cases, arguments)
+    # Before the errors, which load PyTorch here: a child's peak memory is at least its parent's.
     if "cold" in arguments.what:
         cold(results, arguments.chosen, arguments)
     if "errors" in arguments.what:
