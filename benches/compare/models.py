@@ -163,10 +163,13 @@ def make(size):
         config = json.loads((folder / "config.json").read_text())
         # Published configurations have them; the library leaves out what equals its own defaults.
         (folder / "config.json").write_text(json.dumps(config | architecture(size), indent=2) + "\n")
-    model = DebertaV2Model.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+
+    def model():
+        return DebertaV2Model.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+
     exports = [
-        ("traced.onnx", lambda path: export_traced(model, path)),
-        ("exported.onnx", lambda path: export_graph(model, path)),
+        ("traced.onnx", lambda path: export_traced(model(), path)),
+        ("exported.onnx", lambda path: export_graph(model(), path)),
         ("traced.int8.onnx", lambda path: quantise_onnx(folder / "traced.onnx", path)),
         ("exported.int8.onnx", lambda path: quantise_onnx(folder / "exported.onnx", path)),
         ("weights8.xml", lambda path: openvino_weights8(folder / "traced.onnx", path)),
