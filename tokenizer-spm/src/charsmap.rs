@@ -22,6 +22,8 @@ use crate::TokenizerError;
 pub(crate) struct CharsMap {
     units: Vec<u32>,
     replacements: String,
+    /// The ASCII characters that are no key.
+    kept: [bool; 128],
 }
 
 const VALUE_BIT: u32 = 1 << 31;
@@ -86,11 +88,13 @@ impl CharsMap {
                 "another byte",
             ));
         }
-        let map = Self {
+        let mut map = Self {
             units,
             replacements: replacements.to_owned(),
+            kept: [false; 128],
         };
         map.check_trie()?;
+        map.kept = std::array::from_fn(|byte| map.longest_prefix(&[byte as u8]).is_none());
         Ok(map)
     }
 
@@ -176,6 +180,11 @@ impl CharsMap {
     pub(crate) fn longest_prefix(&self, text: &[u8]) -> Option<(usize, &str)> {
         let (length, value) = self.prefix_values(text).last()?;
         Some((length, self.replacement(value)))
+    }
+
+    /// Whether this is an ASCII character for which nothing is put if nothing comes after it.
+    pub(crate) fn keeps_alone(&self, byte: u8) -> bool {
+        self.kept.get(usize::from(byte)).is_some_and(|&kept| kept)
     }
 
     /// Whether any key begins with `prefix`.

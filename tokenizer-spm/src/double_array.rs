@@ -10,11 +10,12 @@ use crate::TokenizerError;
 
 /// One node: where its children are, the byte that leads to it, the value of the key that ends in it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Unit {
+pub(crate) struct Unit<P = ()> {
     /// Base of the children; `NO_CHILDREN` where there are none.
     base: u32,
     /// Bits 0 to 7: the byte; bit 8: no node is here; from bit 9 on: the value plus one, 0 for none.
     check: u32,
+    payload: P,
 }
 
 const BLOCK: usize = 256;
@@ -30,7 +31,16 @@ impl Unit {
     pub(crate) const NOWHERE: Unit = Unit {
         base: NO_CHILDREN,
         check: VACANT,
+        payload: (),
     };
+}
+
+impl<P: Copy> Unit<P> {
+    /// What belongs to the key that ends here, where one does.
+    #[inline(always)]
+    pub(crate) fn payload(self) -> P {
+        self.payload
+    }
 
     /// The value of the key that ends here.
     #[inline(always)]
@@ -40,9 +50,12 @@ impl Unit {
 }
 
 /// A map from byte strings to numbers that finds all keys which a text begins with.
+///
+/// Something that is always wanted together with the number can lie next to it, as payload, which saves
+/// a slow way to another part of memory.
 #[derive(Debug, Clone)]
-pub(crate) struct DoubleArray {
-    units: Vec<Unit>,
+pub(crate) struct DoubleArray<P = ()> {
+    units: Vec<Unit<P>>,
 }
 
 impl DoubleArray {
@@ -59,34 +72,34 @@ impl DoubleArray {
         Builder::new().build(keys)
     }
 
+    /// The same with a payload for each value.
+    pub(crate) fn with_payload<P: Copy + Default>(
+        self,
+        payload: impl Fn(u32) -> P,
+    ) -> DoubleArray<P> {
+        let units = self.units.into_iter().map(|unit| Unit {
+            base: unit.base,
+            check: unit.check,
+            payload: unit.value().map_or(P::default(), &payload),
+        });
+        DoubleArray {
+            units: units.collect(),
+        }
+    }
+}
+
+impl<P: Copy> DoubleArray<P> {
     /// The node of the empty string.
     #[inline(always)]
-    pub(crate) fn root(&self) -> Unit {
+    pub(crate) fn root(&self) -> Unit<P> {
         self.units[0]
     }
 
     /// The node that `byte` leads to.
     #[inline(always)]
-    pub(crate) fn child(&self, node: Unit, byte: u8) -> Option<Unit> {
+    pub(crate) fn child(&self, node: Unit<P>, byte: u8) -> Option<Unit<P>> {
         let unit = *self.units.get((node.base ^ u32::from(byte)) as usize)?;
         (unit.check & (VACANT | 0xFF) == u32::from(byte)).then_some(unit)
-    }
-
-    /// The node that `bytes` lead to from `node`, or [`Unit::NOWHERE`].
-    #[inline]
-    pub(crate) fn walk(&self, mut node: Unit, bytes: &[u8]) -> Unit {
-        for &byte in bytes {
-            match self.child(node, byte) {
-                Some(child) => node = child,
-                None => return Unit::NOWHERE,
-            }
-        }
-        node
-    }
-
-    /// The value of `key`.
-    pub(crate) fn get(&self, key: &[u8]) -> Option<u32> {
-        self.walk(self.root(), key).value()
     }
 
     /// The longest key that `text` begins with: its length and its value.
@@ -104,6 +117,25 @@ impl DoubleArray {
             }
         }
         longest
+    }
+}
+
+impl DoubleArray {
+    /// The node that `bytes` lead to from `node`, or [`Unit::NOWHERE`].
+    #[inline]
+    pub(crate) fn walk(&self, mut node: Unit, bytes: &[u8]) -> Unit {
+        for &byte in bytes {
+            match self.child(node, byte) {
+                Some(child) => node = child,
+                None => return Unit::NOWHERE,
+            }
+        }
+        node
+    }
+
+    /// The value of `key`.
+    pub(crate) fn get(&self, key: &[u8]) -> Option<u32> {
+        self.walk(self.root(), key).value()
     }
 }
 
@@ -132,6 +164,7 @@ impl Builder {
         builder.units.push(Unit {
             base: NO_CHILDREN,
             check: 0,
+            payload: (),
         });
         builder.base_taken.push(false);
         builder.open_positions(1..BLOCK);
@@ -175,6 +208,7 @@ impl Builder {
                 self.units[child] = Unit {
                     base: NO_CHILDREN,
                     check: u32::from(label),
+                    payload: (),
                 };
             }
             for (&label, group) in labels.iter().zip(&groups).rev() {
@@ -221,6 +255,7 @@ impl Builder {
             Unit {
                 base: NO_CHILDREN,
                 check: VACANT,
+                payload: (),
             },
         );
         self.base_taken.resize(positions.end, false);

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::files::Settings;
 use crate::hf::{AddedToken, AddedTokens, Encoding, Matcher, Normalized, is_punctuation};
-use crate::{PieceType, SentencePiece, TokenizerError};
+use crate::{PieceType, SentencePiece, Token, TokenizerError};
 
 /// The vocabulary of an `spm.model` and what the files beside it add.
 #[derive(Debug, Clone)]
@@ -113,7 +113,7 @@ impl SpmTokenizer {
 
     /// The tokens of one text, before anything is added or cut off.
     pub(super) fn encode_text(&self, text: &str, sequence: u8, trim: bool) -> Encoding {
-        let mut encoding = Encoding::default();
+        let mut encoding = Encoding::with_capacity(text.len() / 4 + 8);
         let mut words = Words::default();
         if self.lower_case {
             let lowered = self.lowercase(text);
@@ -142,18 +142,23 @@ impl SpmTokenizer {
         words: &mut Words,
         encoding: &mut Encoding,
     ) {
-        let encode = |range: Range<usize>, words: &mut Words, encoding: &mut Encoding| {
-            let pieces = self.model.encode(&text[range.clone()]);
-            for (index, piece) in pieces.iter().enumerate() {
-                let mut end = piece.end;
+        let mut tokens: Vec<Token> = Vec::with_capacity(text.len() / 4 + 8);
+        let mut encode = |range: Range<usize>, words: &mut Words, encoding: &mut Encoding| {
+            tokens.clear();
+            self.model.each_piece(&text[range.clone()], |token, piece| {
+                let word = words.next(tokens.is_empty() || piece.starts_with('▁'), false);
+                encoding.push_unplaced(token.id, piece, word, sequence);
+                tokens.push(token);
+            });
+            for (index, &Token { id, start, mut end }) in tokens.iter().enumerate() {
                 // SentencePiece gives only the last byte of a character its span; all should have it.
-                if end == piece.start && self.model.piece_type(piece.id) == Some(PieceType::Byte) {
-                    let later = pieces[index..].iter().map(|later| later.end);
+                if end == start && self.model.piece_type(id) == Some(PieceType::Byte) {
+                    let later = tokens[index..].iter().map(|later| later.end);
                     end = later.take(4).find(|&later| later > end).unwrap_or(end);
                 }
-                let span = range.start + piece.start..range.start + end;
-                let word = words.next(index == 0 || piece.piece.starts_with('▁'), false);
-                encoding.push_token(piece.id, &piece.piece, original(span), word, sequence);
+                encoding
+                    .offsets
+                    .push(original(range.start + start..range.start + end));
             }
         };
         for Chunk { range, token } in self.chunks(text) {

@@ -23,10 +23,18 @@ type Choice = Vec<Range<usize>>;
 
 /// Puts one or two encoded texts into the template, after cutting them to length.
 pub(crate) fn assemble(
-    texts: Vec<Encoding>,
+    mut texts: Vec<Encoding>,
     template: &Template,
     options: &EncodeOptions,
 ) -> Result<Encoding, TokenizerError> {
+    // Most inputs are one text, whole: it need not be copied.
+    if options.truncation.is_none()
+        && options.add_special_tokens
+        && let [text] = texts.as_mut_slice()
+        && template.surround(text)
+    {
+        return Ok(std::mem::take(text));
+    }
     let is_pair = texts.len() > 1;
     let specials = options.add_special_tokens;
     let added = if specials { template.added(is_pair) } else { 0 };

@@ -90,6 +90,18 @@ impl Encoding {
         word: u32,
         sequence: u8,
     ) {
+        self.push_unplaced(id, token, word, sequence);
+        self.offsets.push(offsets);
+    }
+
+    /// The same without the offsets, which the caller appends later.
+    pub(crate) fn push_unplaced(
+        &mut self,
+        id: u32,
+        token: impl Into<String>,
+        word: u32,
+        sequence: u8,
+    ) {
         self.ids.push(id);
         self.tokens.push(token.into());
         self.type_ids.push(u32::from(sequence));
@@ -97,7 +109,6 @@ impl Encoding {
         self.special_tokens_mask.push(0);
         self.word_ids.push(Some(word));
         self.sequence_ids.push(Some(sequence));
-        self.offsets.push(offsets);
     }
 
     /// Appends a token that is not in a text.
@@ -111,6 +122,19 @@ impl Encoding {
         self.sequence_ids.push(None);
         self.offsets.push((0, 0));
         self.char_offsets.push((0, 0));
+    }
+
+    /// Puts a token that is not in a text before the token at `index`.
+    pub(crate) fn insert_special(&mut self, index: usize, id: u32, token: &str, type_id: u32) {
+        self.ids.insert(index, id);
+        self.tokens.insert(index, token.to_owned());
+        self.type_ids.insert(index, type_id);
+        self.attention_mask.insert(index, 1);
+        self.special_tokens_mask.insert(index, 1);
+        self.word_ids.insert(index, None);
+        self.sequence_ids.insert(index, None);
+        self.offsets.insert(index, (0, 0));
+        self.char_offsets.insert(index, (0, 0));
     }
 
     /// Appends the tokens in `range` of another encoding, with another type id if one is given.
@@ -164,18 +188,13 @@ impl Encoding {
     /// With all tokens of `text` there: trims their offsets if wanted and counts characters.
     pub(crate) fn finish_text(&mut self, text: &str, trim: bool) {
         if trim {
-            for (start, end) in &mut self.offsets {
-                let Some(covered) = text.get(*start..*end) else {
-                    continue;
-                };
-                // What covers white space alone ends up empty, at its end.
-                *start += covered.len() - covered.trim_start().len();
-                *end -= text[*start..*end].len() - text[*start..*end].trim_end().len();
+            for span in &mut self.offsets {
+                *span = trimmed(text, *span);
             }
         }
         // How many characters start before each byte.
         if text.is_ascii() {
-            self.char_offsets = self.offsets.clone();
+            self.char_offsets.clone_from(&self.offsets);
             return;
         }
         let mut characters = Vec::with_capacity(text.len() + 1);
@@ -194,6 +213,24 @@ impl Encoding {
             .map(|&(start, end)| (at(start), at(end)))
             .collect();
     }
+}
+
+/// A span without the white space at its ends. What covers white space alone ends up empty, at its end.
+#[inline]
+fn trimmed(text: &str, (start, end): (usize, usize)) -> (usize, usize) {
+    let bytes = text.as_bytes();
+    // As most are: one space, perhaps, and a word of letters.
+    let is_letter = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
+    let after_space = start + usize::from(bytes.get(start) == Some(&b' '));
+    if after_space < end && is_letter(bytes.get(after_space)) && is_letter(bytes.get(end - 1)) {
+        return (after_space, end);
+    }
+    let Some(covered) = text.get(start..end) else {
+        return (start, end);
+    };
+    let start = start + (covered.len() - covered.trim_start().len());
+    let covered = &text[start..end];
+    (start, end - (covered.len() - covered.trim_end().len()))
 }
 
 #[cfg(test)]

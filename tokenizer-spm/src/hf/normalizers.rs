@@ -76,32 +76,65 @@ impl Normalizer {
 /// grapheme of less than six bytes is replaced as a whole by what the *shortest* key that it begins
 /// with maps to; otherwise its characters are looked up one by one, again by shortest key.
 fn precompiled(map: &CharsMap, text: &mut Normalized) -> Result<(), TokenizerError> {
-    let mut edits: Vec<Edit> = Vec::with_capacity(text.text().len());
+    let whole = text.text();
+    let bytes = whole.as_bytes();
+    let mut at = fixed(map, bytes);
+    if at == bytes.len() {
+        return Ok(());
+    }
+    let mut edits: Vec<Edit> = Vec::with_capacity(bytes.len());
+    edits.extend(whole[..at].chars().map(Edit::replace));
     let mut changed = false;
-    for grapheme in text.text().graphemes(true) {
-        text.check_growth(edits.len())?;
-        if grapheme.len() < 6
-            && let Some(replacement) = shortest(map, grapheme)
-        {
-            changed = true;
-            substitute(&mut edits, grapheme.chars().count(), replacement);
-            continue;
-        }
-        let mut bytes = [0; 4];
-        for character in grapheme.chars() {
-            match shortest(map, character.encode_utf8(&mut bytes)) {
-                Some(replacement) => {
-                    changed = true;
-                    substitute(&mut edits, 1, replacement);
+    while at < bytes.len() {
+        // Up to where ASCII text goes on: between two of its characters a grapheme always ends.
+        let end = (at + 1..bytes.len())
+            .find(|&end| {
+                bytes[end - 1].is_ascii() && bytes[end].is_ascii() && bytes[end - 1] != b'\r'
+            })
+            .unwrap_or(bytes.len());
+        for grapheme in whole[at..end].graphemes(true) {
+            text.check_growth(edits.len())?;
+            if grapheme.len() < 6
+                && let Some(replacement) = shortest(map, grapheme)
+            {
+                changed = true;
+                substitute(&mut edits, grapheme.chars().count(), replacement);
+                continue;
+            }
+            let mut bytes = [0; 4];
+            for character in grapheme.chars() {
+                match shortest(map, character.encode_utf8(&mut bytes)) {
+                    Some(replacement) => {
+                        changed = true;
+                        substitute(&mut edits, 1, replacement);
+                    }
+                    None => edits.push(Edit::replace(character)),
                 }
-                None => edits.push(Edit::replace(character)),
             }
         }
+        if end < bytes.len() {
+            text.check_growth(edits.len())?;
+        }
+        at = end + fixed(map, &bytes[end..]);
+        edits.extend(whole[end..at].chars().map(Edit::replace));
     }
     if changed {
         text.rewrite(edits);
     }
     Ok(())
+}
+
+/// The length of the ASCII text that `text`, which begins with a grapheme, begins with and that surely stays as it
+/// is.
+fn fixed(map: &CharsMap, text: &[u8]) -> usize {
+    let is_fixed = |&byte: &u8| byte != b'\r' && map.keeps_alone(byte);
+    let length = text
+        .iter()
+        .position(|byte| !is_fixed(byte))
+        .unwrap_or(text.len());
+    // Something that is not ASCII may belong to the last character's grapheme.
+    let is_alone = text.get(length).is_none_or(u8::is_ascii);
+    length.saturating_sub(usize::from(!is_alone))
 }
 
 /// The replacement of the shortest key that `text` begins with.
@@ -240,5 +273,58 @@ mod tests {
                 takes: 3
             }
         );
+    }
+
+    /// The table of a real model.
+    fn charsmap() -> CharsMap {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../tests/fixtures/tokenizer/unigram.model"
+        );
+        let model: crate::proto::ModelProto =
+            prost::Message::decode(std::fs::read(path).unwrap().as_slice()).unwrap();
+        CharsMap::from_bytes(model.normalizer_spec.unwrap().precompiled_charsmap()).unwrap()
+    }
+
+    /// What [`precompiled`] does, with no thought of speed.
+    fn grapheme_by_grapheme(map: &CharsMap, text: &mut Normalized) {
+        let mut edits = Vec::new();
+        for grapheme in text.text().graphemes(true) {
+            if grapheme.len() < 6
+                && let Some(replacement) = shortest(map, grapheme)
+            {
+                substitute(&mut edits, grapheme.chars().count(), replacement);
+                continue;
+            }
+            for character in grapheme.chars() {
+                match shortest(map, &character.to_string()) {
+                    Some(replacement) => substitute(&mut edits, 1, replacement),
+                    None => edits.push(Edit::replace(character)),
+                }
+            }
+        }
+        text.rewrite(edits);
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(3000))]
+
+        #[test]
+        fn ascii_text_is_passed_over_without_a_difference(
+            text in "([a-z #*1]{0,6}|[\r\n\t\0\x7F]{0,3}|\u{600}|\u{301}|\u{200D}|\u{3099}|[éﬁ½Ａか😀\u{A0}\u{1F1E6}]|\\PC){0,9}",
+        ) {
+            thread_local! {
+                static MAP: CharsMap = charsmap();
+            }
+            MAP.with(|map| {
+                let mut expected = Normalized::new(&text, 3);
+                let mut found = expected.clone();
+                grapheme_by_grapheme(map, &mut expected);
+                precompiled(map, &mut found).unwrap();
+                proptest::prop_assert_eq!(found.text(), expected.text());
+                proptest::prop_assert_eq!(found.origins(), expected.origins());
+                Ok(())
+            })?;
+        }
     }
 }

@@ -115,4 +115,64 @@ impl Template {
         }
         out
     }
+
+    /// Puts special tokens around a text, if the template for one text has it once.
+    pub(crate) fn surround(&self, text: &mut Encoding) -> bool {
+        if self.sequences(false).count() != 1 {
+            return false;
+        }
+        // Where the next piece of the template goes: before the text, or at the end.
+        let mut index = 0;
+        for piece in &self.single {
+            match piece {
+                Piece::Text { type_id, .. } => {
+                    text.type_ids[index..].fill(*type_id);
+                    index = text.len();
+                }
+                Piece::Special { tokens, type_id } => {
+                    for (id, token) in tokens {
+                        text.insert_special(index, *id, token, *type_id);
+                        index += 1;
+                    }
+                }
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn surrounding_a_text_is_filling_the_template() {
+        let mut text = Encoding::default();
+        for id in 5..8 {
+            text.push_token(id, "x", (id as usize, 9), id, 0);
+        }
+        text.finish_text("0123456789", false);
+        let cls = (1, "[CLS]".to_owned());
+        let sep = (2, "[SEP]".to_owned());
+        let mut longer = Template::bert(cls.clone(), sep.clone());
+        longer.single[0] = Piece::Special {
+            tokens: vec![cls, sep.clone()],
+            type_id: 4,
+        };
+        longer.single[1] = Piece::Text {
+            sequence: 0,
+            type_id: 3,
+        };
+        for template in [longer, Template::bert(sep.clone(), sep), Template::bare()] {
+            let filled = template.fill(false, true, 0, |out, _, type_id| {
+                out.append(&text, 0..text.len(), Some(type_id));
+            });
+            let mut surrounded = text.clone();
+            assert!(template.surround(&mut surrounded));
+            assert_eq!(surrounded, filled);
+        }
+        let mut twice = Template::bare();
+        twice.single.push(twice.single[0].clone());
+        assert!(!twice.surround(&mut text));
+    }
 }

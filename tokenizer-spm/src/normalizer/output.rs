@@ -188,7 +188,10 @@ impl<A: Alignment> Normalized<A> {
 
     /// The text. It is put together from whole characters, so nothing is lost.
     pub(crate) fn text(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(self.bytes())
+        match std::str::from_utf8(self.bytes()) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => String::from_utf8_lossy(self.bytes()),
+        }
     }
 
     pub(super) fn into_string(mut self) -> String {
@@ -221,5 +224,52 @@ impl<A: Alignment> Normalized<A> {
         self.bytes.shrink_to(capacity);
         self.cuts.shrink_to(capacity);
         self.alignment.shrink(capacity);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_say_where_every_byte_stems_from() {
+        let mut runs = Runs::default();
+        runs.constant(0, 5);
+        runs.copied(3, 6);
+        // Goes on where the last one does.
+        runs.copied(4, 7);
+        runs.constant(6, 9);
+        runs.copied(9, 9);
+        assert_eq!(runs.runs.len(), 4);
+        let mut follow = runs.follow();
+        let found: Vec<_> = (0..11).map(|at| follow.original(at)).collect();
+        assert_eq!(found, [5, 5, 5, 6, 7, 8, 9, 9, 9, 9, 10]);
+
+        assert_eq!(runs.clone().truncate(6), 9);
+        assert_eq!(runs.truncate(5), 8);
+        runs.constant(5, 20);
+        let mut follow = runs.follow();
+        assert_eq!([4, 5, 6].map(|at| follow.original(at)), [7, 20, 20]);
+        assert_eq!(Runs::default().follow().original(0), 0);
+    }
+
+    #[test]
+    fn spaces_at_the_end_go_and_their_cuts_with_them() {
+        let mut text = Normalized::<Runs>::default();
+        text.push_space(b" ", 0);
+        text.bytes.push(b'a');
+        text.push_space(b" ", 3);
+        text.push_space(b" ", 4);
+        // The second of two spaces is no place to cut.
+        assert_eq!(text.cuts, [0, 2]);
+        assert_eq!(text.trim_end(b" ", 5), 3);
+        assert_eq!(
+            (text.bytes.as_slice(), text.cuts.as_slice()),
+            (&b" a"[..], &[0][..])
+        );
+        assert_eq!(text.trim_end(b" ", 5), 5);
+        text.finish();
+        assert_eq!(text.bytes(), b" a");
+        assert_eq!(text.words(true).padded.len(), 2 + PADDING);
     }
 }

@@ -16,9 +16,10 @@ pub(super) const MAX_PIECES: usize = 6;
 const KEY: usize = MAX_WORD / 8;
 const PIECES: usize = MAX_PIECES / 2;
 
-/// How many slots there are: 64 bytes each, taken when the first word is looked up.
-const LOG2_SLOTS: u32 = 15;
-const SLOTS: usize = 1 << LOG2_SLOTS;
+/// The most slots that there are, 64 bytes each. A greater table would find a few more words of a text with
+/// very many different ones, but more slowly.
+const MAX_SLOTS: usize = 1 << 16;
+const MIN_SLOTS: usize = 1 << 8;
 
 /// A word of at most [`MAX_WORD`] bytes, in a form that is quick to compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +58,7 @@ impl Word {
     }
 
     #[inline(always)]
-    fn slot(&self) -> usize {
+    fn hash(&self) -> usize {
         // Numbers without pattern: the first digits of the square roots of 2, 3, 5.
         const FACTORS: [u64; KEY] = [
             0xB504_F333_F9DE_6485,
@@ -69,7 +70,7 @@ impl Word {
             let product = u128::from(key ^ factor) * u128::from(factor);
             mixed = mixed.rotate_left(23) ^ (product as u64) ^ ((product >> 64) as u64);
         }
-        (mixed.wrapping_mul(FACTORS[0]) >> (64 - LOG2_SLOTS)) as usize
+        (mixed.wrapping_mul(FACTORS[0]) >> 40) as usize
     }
 }
 
@@ -163,6 +164,11 @@ impl Slot {
         })
     }
 
+    #[inline(always)]
+    fn version(&self) -> u64 {
+        self.header.load(Ordering::Relaxed) >> VERSION_SHIFT
+    }
+
     fn write(&self, word: &Word, answer: &Answer) {
         let old = self.header.load(Ordering::Relaxed);
         let version = (old >> VERSION_SHIFT).wrapping_add(1);
@@ -192,37 +198,144 @@ impl Slot {
     }
 }
 
-/// The table. A copy of it starts empty.
-#[derive(Default)]
+/// The table. It takes its memory when the first word is looked up.
 pub(super) struct WordCache {
+    /// A power of two of them.
     slots: OnceLock<Box<[Slot]>>,
+    size: usize,
 }
 
 impl WordCache {
+    /// An empty table for a vocabulary of so many pieces.
+    pub(super) fn new(pieces: usize) -> Self {
+        Self {
+            slots: OnceLock::new(),
+            size: pieces.clamp(MIN_SLOTS, MAX_SLOTS).next_power_of_two(),
+        }
+    }
+
     /// What is known of a word, worked out with `settle` if nothing is.
     #[inline(always)]
     pub(super) fn get(&self, word: &Word, settle: impl FnOnce() -> Answer) -> Answer {
-        let slots = self
-            .slots
-            .get_or_init(|| std::iter::repeat_with(Slot::default).take(SLOTS).collect());
-        let slot = &slots[word.slot() % slots.len()];
-        if let Some(answer) = slot.read(word) {
+        let slots = self.slots.get_or_init(|| {
+            std::iter::repeat_with(Slot::default)
+                .take(self.size)
+                .collect()
+        });
+        // A word lies in one of two slots side by side.
+        let place = word.hash() & (slots.len() - 1);
+        let (slot, other) = (&slots[place], &slots[place ^ 1]);
+        if let Some(answer) = slot.read(word).or_else(|| other.read(word)) {
             return answer;
         }
         let answer = settle();
+        // What has changed less often makes room.
+        let slot = if slot.version() <= other.version() {
+            slot
+        } else {
+            other
+        };
         slot.write(word, &answer);
         answer
     }
 }
 
+/// A copy starts empty.
 impl Clone for WordCache {
     fn clone(&self) -> Self {
-        Self::default()
+        Self::new(self.size)
     }
 }
 
 impl std::fmt::Debug for WordCache {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("WordCache").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn word(text: &str) -> Word {
+        let mut window = [0xAB; MAX_WORD];
+        window[..text.len()].copy_from_slice(text.as_bytes());
+        Word::new(&window, text.len()).unwrap()
+    }
+
+    /// An answer that tells whose it is.
+    fn answer(number: u32) -> Answer {
+        let mut answer = Answer::UNSETTLED;
+        for piece in 0..=number % MAX_PIECES as u32 {
+            answer.push_front(number, piece as usize + 1).unwrap();
+        }
+        answer.reach = number as f32;
+        answer.cost = -(number as f32);
+        answer
+    }
+
+    #[test]
+    fn words_differ_by_their_bytes_and_their_length() {
+        let texts = [
+            "a",
+            "a\0",
+            "ab",
+            "b",
+            "a\0\0\0\0\0\0\0",
+            "abcdefghabcdefghabcdefgh",
+        ];
+        for (index, one) in texts.iter().enumerate() {
+            assert!(texts[..index].iter().all(|other| word(other) != word(one)));
+        }
+        assert!(Word::new(&[0; MAX_WORD], MAX_WORD + 1).is_none());
+    }
+
+    #[test]
+    fn pieces_come_back_in_order() {
+        let mut answer = Answer::UNSETTLED;
+        for (id, length) in [(9, 3), ((1 << 24) - 1, 255), (7, 1)] {
+            answer.push_front(id, length).unwrap();
+        }
+        assert_eq!(answer.push_front(1 << 24, 1), None);
+        assert_eq!(answer.push_front(1, 256), None);
+        let pieces: Vec<_> = answer.pieces().collect();
+        assert_eq!(pieces, [(7, 1), ((1 << 24) - 1, 255), (9, 3)]);
+    }
+
+    fn get(cache: &WordCache, text: &str, settle: impl FnOnce() -> Answer) -> Answer {
+        cache.get(&word(text), settle)
+    }
+
+    #[test]
+    fn a_word_is_settled_once() {
+        let cache = WordCache::new(0);
+        assert_eq!(get(&cache, "one", || answer(1)), answer(1));
+        assert_eq!(get(&cache, "one", || answer(2)), answer(1));
+        assert_eq!(get(&cache.clone(), "one", || answer(3)), answer(3));
+    }
+
+    #[test]
+    fn threads_never_see_the_answer_to_another_word() {
+        // Far more words than slots, so that all of them are overwritten all the time.
+        let cache = WordCache::new(0);
+        let settled = std::sync::atomic::AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for thread in 0..4_u32 {
+                let (cache, settled) = (&cache, &settled);
+                scope.spawn(move || {
+                    for step in 0..40_000_u32 {
+                        let number = (step.wrapping_mul(2_654_435_761) >> 20) + thread % 2;
+                        let expected = answer(number);
+                        let found = get(cache, &format!("word {number}"), || {
+                            settled.fetch_add(1, Ordering::Relaxed);
+                            expected
+                        });
+                        assert_eq!(found, expected);
+                    }
+                });
+            }
+        });
+        let settled = settled.into_inner();
+        assert!(settled > 4096 && settled < 160_000, "{settled}");
     }
 }

@@ -75,7 +75,7 @@ impl<S: Precision> Unigram<S> {
                 };
                 node = child;
                 if let Some(id) = node.value() {
-                    extend(index + 1, id, self.scores[id as usize].into());
+                    extend(index + 1, id, node.payload().into());
                     character_is_piece |= index + 1 == character;
                 }
             }

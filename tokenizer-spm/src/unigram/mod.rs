@@ -91,7 +91,8 @@ pub(crate) struct Span {
 /// A vocabulary with scores.
 #[derive(Debug, Clone)]
 pub(crate) struct Unigram<S> {
-    trie: DoubleArray,
+    /// Ids, and the scores with them.
+    trie: DoubleArray<S>,
     /// By id.
     scores: Vec<S>,
     unknown_id: u32,
@@ -155,13 +156,13 @@ impl<S: Precision> Unigram<S> {
             highest = highest.max(score.into());
         }
         Ok(Self {
-            trie,
+            trie: trie.with_payload(|id| scores[id as usize]),
             scores,
             unknown_id,
             unknown_score,
             greatest,
             highest,
-            cache: WordCache::default(),
+            cache: WordCache::new(size),
         })
     }
 

@@ -77,7 +77,7 @@ impl<S: Precision> Unigram<S> {
                 if let Some(id) = node.value() {
                     let length = index + 1;
                     frontier = frontier.max(start + length);
-                    let score = so_far + self.scores[id as usize];
+                    let score = so_far + node.payload();
                     if edge.length == 0 || score > edge.score {
                         *edge = Edge {
                             score,

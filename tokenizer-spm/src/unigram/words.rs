@@ -63,9 +63,8 @@ impl<S: Precision> Unigram<S> {
         out: &mut Vec<Span>,
     ) {
         let window = words.padded.get(start..).and_then(<[u8]>::first_chunk);
-        let word = window.and_then(|window| Word::new(window, end - start));
-        let settle = || self.settle(&words.padded[start..end]);
-        if let Some(word) = word {
+        if let Some(word) = window.and_then(|window| Word::new(window, end - start)) {
+            let settle = || self.settle(&words.padded[start..end]);
             let answer = self.cache.get(&word, settle);
             let reach = f64::from(answer.reach);
             if score.bound > reach {
