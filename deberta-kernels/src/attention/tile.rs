@@ -72,6 +72,7 @@ impl Packed {
 
     /// `out (+)= weights·V` over some keys, for rows of weights that begin at the first of them;
     /// `out: [rows, value_width(D)]`.
+    #[allow(clippy::too_many_arguments)] // operands and places, spelled out
     pub(super) fn weigh(
         &self,
         isa: Isa,
@@ -186,6 +187,7 @@ impl Scores {
     }
 
     /// Adds or writes the content-to-content term of a strip, likewise.
+    #[allow(clippy::too_many_arguments)] // operands and places, spelled out
     pub(super) fn content_to_content(
         &mut self,
         isa: Isa,

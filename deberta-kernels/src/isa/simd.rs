@@ -141,3 +141,135 @@ pub trait Simd: Copy + Send + Sync + 'static {
         s.copy_from_slice(&padded[..s.len()]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Isa;
+
+    /// Runs a check, as an operation, with every instruction set of this processor.
+    fn everywhere<O: Operation + Copy>(check: O) {
+        for isa in Isa::available() {
+            isa.dispatch(check);
+        }
+    }
+
+    #[derive(Clone, Copy)]
+    struct Transposes;
+
+    impl Operation for Transposes {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let lanes = S::LANES;
+            // Rows that begin before the end of those above, rows in a line, and rows with gaps.
+            for source_stride in [lanes - 1, lanes, lanes + 3] {
+                for target_stride in [lanes, lanes + 5] {
+                    let source: Vec<f32> = (0..lanes * (lanes + 3)).map(|x| x as f32).collect();
+                    let mut target = vec![-1.0; lanes * (lanes + 5)];
+                    // SAFETY: both hold LANES rows at these strides.
+                    unsafe {
+                        let target = target.as_mut_ptr();
+                        s.transpose(source.as_ptr(), source_stride, target, target_stride);
+                    }
+                    for (i, &value) in target.iter().enumerate() {
+                        let (row, column) = (i / target_stride, i % target_stride);
+                        let expected = if row < lanes && column < lanes {
+                            source[column * source_stride + row]
+                        } else {
+                            -1.0
+                        };
+                        assert_eq!(value, expected, "{lanes} lanes, row {row}, column {column}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[derive(Clone, Copy)]
+    struct LooksUp;
+
+    impl Operation for LooksUp {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let table: Vec<f32> = (0..S::LANES).map(|x| 0.5 + x as f32).collect();
+            let indices: Vec<u32> = (0..S::LANES as u32)
+                .map(|i| 100 + (i * 7 + 3) % S::LANES as u32)
+                .collect();
+            let mut found = vec![0.0; S::LANES];
+            let picked = s.lookup(s.load_slice(&table), &indices, 100);
+            s.store_slice(picked, &mut found);
+            for (found, index) in found.iter().zip(indices) {
+                assert_eq!(*found, 0.5 + (index - 100) as f32);
+            }
+        }
+    }
+
+    #[derive(Clone, Copy)]
+    struct MasksLanes;
+
+    impl Operation for MasksLanes {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            for count in 0..=S::LANES {
+                let values: Vec<f32> = (0..count).map(|x| 1.0 + x as f32).collect();
+                let mut found = vec![0.0; S::LANES];
+                s.store_slice(s.load_partial(&values, -2.0), &mut found);
+                assert_eq!(found[..count], values);
+                assert!(found[count..].iter().all(|&x| x == -2.0));
+                let mut part = vec![0.0; count];
+                s.store_partial(s.load_slice(&found), &mut part);
+                assert_eq!(part, values);
+                let kept = s.select(s.first(count), s.splat(1.0), s.splat(0.0));
+                assert_eq!(s.sum_lanes(kept), count as f32);
+            }
+        }
+    }
+
+    #[derive(Clone, Copy)]
+    struct ScalesDown;
+
+    impl Operation for ScalesDown {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let mut found = vec![0.0; S::LANES];
+            for n in -150i32..=0 {
+                s.store_slice(s.scale_down(s.splat(1.25), s.splat(n as f32)), &mut found);
+                let expected = (1.25 * f64::from(n).exp2()) as f32;
+                let normal = n >= -125;
+                assert!(
+                    found[0] == expected || (!normal && found[0] == 0.0),
+                    "2^{n}"
+                );
+            }
+            s.store_slice(
+                s.scale_down(s.splat(f32::NAN), s.splat(f32::NAN)),
+                &mut found,
+            );
+            assert!(found[0].is_nan());
+        }
+    }
+
+    #[test]
+    fn blocks_are_transposed_at_any_stride() {
+        everywhere(Transposes);
+    }
+
+    #[test]
+    fn lanes_are_looked_up() {
+        everywhere(LooksUp);
+    }
+
+    #[test]
+    fn parts_of_vectors_are_read_written_and_chosen() {
+        everywhere(MasksLanes);
+    }
+
+    #[test]
+    fn powers_of_two_shrink_to_nothing() {
+        everywhere(ScalesDown);
+    }
+}

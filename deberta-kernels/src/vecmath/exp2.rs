@@ -5,7 +5,7 @@ use crate::isa::Simd;
 
 /// `(2^r - 1) / r` on `|r| <= 1/2`; largest error of the fit 7.9e-9.
 const EXP2: [f32; 6] = [
-    0.693_147_2,
+    std::f32::consts::LN_2,
     0.240_226_5,
     0.055_503_57,
     9.618_082e-3,
