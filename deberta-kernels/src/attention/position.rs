@@ -14,7 +14,7 @@
 //! * In the exact region every distance has a slot: a run is a slice, read as vectors at whatever offset it has.
 //! * In the logarithmic region neighbouring distances may share a slot. The slots of as many keys as a vector has lanes
 //!   span no more than a vector, so a run is a vector and one permutation of its lanes.
-//! * Beyond, all distances share one slot: the window shrinks to one column, and the permutation repeats a lane.
+//! * Beyond, all distances share one slot: the window shrinks to one column, and a row has one term.
 //! * Where positions have holes, slots may jump; they are then picked one by one.
 //!
 //! The position-to-content term is the same with queries and keys exchanged: a strip of keys against the position
@@ -85,6 +85,8 @@ struct Window<'a> {
     stride: usize,
     /// The slot of the first column.
     base: u32,
+    /// The slot of the whole block, where it has but one.
+    only: Option<u32>,
 }
 
 impl<'a> Window<'a> {
@@ -117,6 +119,7 @@ impl<'a> Window<'a> {
             products,
             stride,
             base: (panels.start * lanes) as u32,
+            only: (first == last).then_some(first),
         }
     }
 
@@ -199,6 +202,13 @@ impl Operation for AlongKeys<'_> {
         let rows = self.scores.chunks_mut(SCORE_STRIDE);
         for ((r, i), row) in self.queries.enumerate().zip(rows) {
             let row = &mut row[..count];
+            if let Some(slot) = window.only {
+                let term = s.splat(window.run(r, slot)[0]);
+                for score in row.chunks_exact_mut(S::LANES) {
+                    put(s, term, score, self.add);
+                }
+                continue;
+            }
             let highest = distances.between(i, keys.start);
             if distances.exact(highest - count as i64 + 1, highest) {
                 let run = &window.run(r, distances.slots.mirrored(highest))[..count];
@@ -291,6 +301,17 @@ impl Operation for AlongQueries<'_> {
             scores,
         } = self;
         let lanes = S::LANES;
+        if let Some(slot) = window.only {
+            let mut terms = [0.0; STRIP];
+            for (k, term) in terms.iter_mut().enumerate().take(keys.len()) {
+                *term = window.run(k, slot)[0];
+            }
+            let rows = scores.chunks_mut(SCORE_STRIDE).take(queries.len());
+            for row in rows {
+                row[..STRIP].copy_from_slice(&terms);
+            }
+            return;
+        }
         for (q, i) in queries.clone().enumerate().step_by(lanes) {
             for (k, j) in keys.clone().enumerate().step_by(lanes) {
                 let target = &mut scores[q * SCORE_STRIDE + k..];
