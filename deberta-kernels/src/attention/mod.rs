@@ -107,13 +107,14 @@ pub fn disentangled_attention(
 ) -> Result<(), KernelError> {
     let size = attention.check(&out.view())?;
     let target = target(&mut out);
-    let tasks = tasks(attention.bounds, attention.heads);
-    parallel(tasks.len(), |task| {
+    let tasks = Tasks::new(attention.bounds, attention.heads);
+    parallel(tasks.count(), |index| {
+        let Some(task) = tasks.get(index) else { return };
         let Task {
             sequence,
             head,
             queries,
-        } = tasks[task].clone();
+        } = task;
         let inputs = attention.head(&sequence, head);
         let columns = head * size..(head + 1) * size;
         let first = sequence.start;
@@ -238,7 +239,6 @@ fn rows_of_head<'a>(
 }
 
 /// A piece of work: some queries of one head of one sequence.
-#[derive(Clone)]
 struct Task {
     sequence: Range<usize>,
     head: usize,
@@ -246,28 +246,43 @@ struct Task {
     queries: Range<usize>,
 }
 
-/// Cuts the work into tasks; queries are split only where sequences and heads do not keep every thread busy.
-fn tasks(bounds: &[usize], heads: usize) -> Vec<Task> {
-    let sequences = || {
-        bounds
-            .windows(2)
-            .map(|pair| pair[0]..pair[1])
-            .filter(|s| !s.is_empty())
-    };
-    let pieces = wanted_tasks().div_ceil((sequences().count() * heads).max(1));
-    let mut tasks = Vec::new();
-    for sequence in sequences() {
-        let step = sequence.len().div_ceil(pieces).next_multiple_of(STRIP);
-        for head in 0..heads {
-            for start in (0..sequence.len()).step_by(step) {
-                let queries = start..(start + step).min(sequence.len());
-                tasks.push(Task {
-                    sequence: sequence.clone(),
-                    head,
-                    queries,
-                });
-            }
+/// The work in pieces; queries are split only where sequences and heads do not keep every thread busy. The heads of a
+/// sequence follow each other, since they lie side by side in memory.
+struct Tasks<'a> {
+    bounds: &'a [usize],
+    heads: usize,
+    /// Pieces per head of a sequence.
+    pieces: usize,
+}
+
+impl<'a> Tasks<'a> {
+    fn new(bounds: &'a [usize], heads: usize) -> Self {
+        let sequences = bounds.windows(2).filter(|pair| pair[0] < pair[1]).count();
+        let pieces = wanted_tasks().div_ceil((sequences * heads).max(1));
+        Self {
+            bounds,
+            heads,
+            pieces,
         }
     }
-    tasks
+
+    fn count(&self) -> usize {
+        self.bounds.len().saturating_sub(1) * self.heads * self.pieces
+    }
+
+    /// A task, unless the sequence is too short to have that many.
+    fn get(&self, index: usize) -> Option<Task> {
+        let (index, piece) = (index / self.pieces, index % self.pieces);
+        let (sequence, head) = (index / self.heads, index % self.heads);
+        let sequence = self.bounds[sequence]..self.bounds[sequence + 1];
+        let length = sequence.len();
+        let step = length.div_ceil(self.pieces).next_multiple_of(STRIP);
+        let start = (piece * step).min(length);
+        let queries = start..(start + step).min(length);
+        (!queries.is_empty()).then_some(Task {
+            sequence,
+            head,
+            queries,
+        })
+    }
 }
