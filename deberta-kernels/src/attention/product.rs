@@ -9,10 +9,6 @@
 use super::panels::Right;
 use crate::isa::{Operation, Simd};
 
-/// Vectors per row of the largest tile. With half as many rows as lanes (eight of sixteen, four of eight), sums, columns
-/// and one value of the left operand fill the register file.
-const TILE_VECTORS: usize = 3;
-
 /// Steps of `k` per turn of the innermost loop: the addresses of rows are computed once per turn.
 const UNROLLED: usize = 4;
 
@@ -50,7 +46,7 @@ impl Operation for Product<'_> {
         assert!(self.out_stride >= self.vectors * S::LANES || rows == 1);
         assert!(self.out.len() >= last(rows) * self.out_stride + self.vectors * S::LANES);
         // Strips of rows within columns, so that the columns of a tile stay in the first cache.
-        for (vector, width) in cuts(self.vectors, TILE_VECTORS) {
+        for (vector, width) in cuts(self.vectors, tile_vectors::<S>()) {
             for (row, height) in cuts(rows, tile_rows::<S>()) {
                 // SAFETY: the operands were checked to hold all rows, vectors and steps, and cuts lie within them.
                 unsafe {
@@ -70,7 +66,8 @@ impl Operation for Product<'_> {
                     match width {
                         1 => tile.run::<S, 1>(s, height),
                         2 => tile.run::<S, 2>(s, height),
-                        _ => tile.run::<S, 3>(s, height),
+                        3 if tile_vectors::<S>() == 3 => tile.run::<S, 3>(s, height),
+                        _ => unreachable!("tiles are at most {} vectors wide", tile_vectors::<S>()),
                     }
                 }
             }
@@ -78,9 +75,15 @@ impl Operation for Product<'_> {
     }
 }
 
-/// Rows of the largest tile.
+/// Rows of the largest tile. Its sums, a row of vectors and one value of the left operand fill the registers: 8 rows of
+/// three vectors where there are 32 of them, 6 rows of two vectors where there are 16.
 const fn tile_rows<S: Simd>() -> usize {
-    if S::LANES > 8 { S::LANES / 2 } else { 4 }
+    if S::LANES > 8 { 8 } else { 6 }
+}
+
+/// Vectors per row of the largest tile.
+const fn tile_vectors<S: Simd>() -> usize {
+    if S::LANES > 8 { 3 } else { 2 }
 }
 
 /// Cuts `count` into as few parts of at most `most` as possible, as equal as possible: begin and length of each.
