@@ -442,6 +442,39 @@ fn nan_spoils_what_sees_it_and_nothing_else() {
 }
 
 #[test]
+fn a_scale_may_be_negative_or_zero() {
+    for factor in [-1.0, 0.0] {
+        let case = CASES[1];
+        let operands = Operands::new(case, 133, 14);
+        let mut flipped = Operands::new(case, 133, 14);
+        // What multiplies the queries and one side of the third term multiplies the scores.
+        flipped.query *= factor;
+        flipped.position_queries *= factor;
+        let expected = flipped.expected(case, &[0, 133], &(0..133).collect::<Vec<_>>());
+        let relative = RelativePositions::new(case.buckets, case.max_positions).unwrap();
+        let slots = SlotTable::new(relative, 133);
+        for isa in isas() {
+            let (keys, queries) = (&operands.position_keys, &operands.position_queries);
+            let (keys, queries) = (Some(keys.view()), Some(queries.view()));
+            let tables = PositionTables::new(isa, keys, queries, case.heads).unwrap();
+            let attention = Attention {
+                query: operands.query.view(),
+                key: operands.key.view(),
+                value: operands.value.view(),
+                heads: case.heads,
+                scale: factor * scale(case),
+                bounds: &[0, 133],
+                positions: None,
+                relative: Some((&tables, &slots)),
+            };
+            let mut out = Array2::zeros(operands.query.raw_dim());
+            disentangled_attention(isa, &attention, out.view_mut()).unwrap();
+            assert_close(out, &expected, 2e-5, isa.name());
+        }
+    }
+}
+
+#[test]
 fn infinities_and_subnormal_numbers() {
     let case = Case {
         heads: 1,

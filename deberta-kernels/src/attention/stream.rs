@@ -1,9 +1,10 @@
 //! The running softmax that joins blocks of keys.
 //!
-//! After any number of blocks, with `m` the largest score so far, `sum = Σ 2^(s_j - m)` and `sums = Σ 2^(s_j - m)·V_j`.
-//! A block with a larger score multiplies both by `2^(m_old - m_new)`; at the end `sums / sum` is the attention
-//! (Milakov and Gimelshein, "Online normalizer calculation for softmax"). Scores come multiplied by `log2(e)`, which
-//! makes powers of two of the exponentials.
+//! After any number of blocks, with `m` the largest score so far, `sum = Σ exp(s_j - m)` and `sums = Σ exp(s_j - m)·V_j`.
+//! A block with a larger score multiplies both by `exp(m_old - m_new)`; at the end `sums / sum` is the attention
+//! (Milakov and Gimelshein, "Online normalizer calculation for softmax"). What lies between a score and the largest
+//! is multiplied by `scale·log2(e)`: scores are sums of products as they are, rounded once less, and exponentials are
+//! powers of two.
 
 use super::panels::MOST_LANES;
 use super::tile::{QUERY_BLOCK, SCORE_STRIDE};
@@ -59,6 +60,8 @@ pub(super) struct Fold<'a> {
     /// One row per query, [`SCORE_STRIDE`] apart; the last vector of a row may go on beyond the keys.
     pub(super) scores: &'a mut [f32],
     pub(super) keys: usize,
+    /// What scores are multiplied by, not negative.
+    pub(super) scale: f32,
     pub(super) running: &'a mut Running,
     /// The strip begins at this query of the block.
     pub(super) query: usize,
@@ -78,6 +81,7 @@ impl Operation for Fold<'_> {
         let full = self.keys / lanes * lanes;
         let inside = s.first(self.keys - full);
         let none = s.splat(f32::NEG_INFINITY);
+        let scale = s.splat(self.scale);
         let mut per_lane = Lanes([0.0; MOST_LANES * MOST_LANES]);
         let groups = self.scores.chunks_mut(lanes * SCORE_STRIDE);
         let sums = self.sums.chunks_mut(lanes * self.width);
@@ -89,11 +93,8 @@ impl Operation for Fold<'_> {
                     largest = s.max(largest, s.load_slice(scores));
                 }
                 if full < self.keys {
-                    // Whatever stands beyond the last key weighs nothing.
-                    let tail = &mut row[full..];
-                    let scores = s.select(inside, s.load_slice(tail), none);
-                    s.store_slice(scores, tail);
-                    largest = s.max(largest, scores);
+                    let scores = s.load_slice(&row[full..]);
+                    largest = s.max(largest, s.select(inside, scores, none));
                 }
                 per_lane.set(s, r, largest);
             }
@@ -110,16 +111,24 @@ impl Operation for Fold<'_> {
             let maxima = &self.running.max[query..];
             let rows = scores.chunks_exact_mut(SCORE_STRIDE).zip(maxima);
             for (r, (row, &max)) in rows.enumerate() {
-                let shift = s.splat(max);
+                let max = s.splat(max);
                 let mut sum = s.splat(0.0);
-                for scores in row[..self.keys.next_multiple_of(lanes)].chunks_exact_mut(lanes) {
-                    let weights = exp2_below_one(s, s.sub(s.load_slice(scores), shift));
+                for scores in row[..full].chunks_exact_mut(lanes) {
+                    let below = s.mul(s.sub(s.load_slice(scores), max), scale);
+                    let weights = exp2_below_one(s, below);
                     s.store_slice(weights, scores);
+                    sum = s.add(sum, weights);
+                }
+                if full < self.keys {
+                    // Whatever stands beyond the last key weighs nothing.
+                    let below = s.mul(s.sub(s.load_slice(&row[full..]), max), scale);
+                    let weights = s.select(inside, exp2_below_one(s, below), s.splat(0.0));
+                    s.store_slice(weights, &mut row[full..]);
                     sum = s.add(sum, weights);
                 }
                 per_lane.set(s, r, sum);
             }
-            let fade = exp2_below_one(s, s.sub(before, max));
+            let fade = exp2_below_one(s, s.mul(s.sub(before, max), scale));
             let mut sum = s.mul(fade, s.load_slice(&self.running.sum[query..]));
             let turned = per_lane.transposed(s);
             for lane in 0..lanes {

@@ -251,12 +251,12 @@ thread_local! {
 /// Attention of `queries` (a range within the sequence) of one head; `out: [queries, D]`.
 pub(super) fn attend(isa: Isa, head: &Head<'_>, queries: Range<usize>, out: Target) {
     SCRATCH.with_borrow_mut(|scratch| {
-        // The weights are powers of two and not of e.
-        let scale = head.scale * std::f32::consts::LOG2_E;
-        scratch.packed.pack(isa, head, scale);
+        // The softmax takes a scale that is not negative.
+        let sign = 1.0f32.copysign(head.scale);
+        scratch.packed.pack(isa, head, sign);
         for start in queries.clone().step_by(QUERY_BLOCK) {
             let block = start..(start + QUERY_BLOCK).min(queries.end);
-            scratch.scores.queries(isa, head, &block, scale);
+            scratch.scores.queries(isa, head, &block, sign);
             let part = out.part(
                 start - queries.start..block.end - queries.start,
                 0..head.size,
@@ -303,6 +303,7 @@ fn attend_block(
             isa.dispatch(Fold {
                 scores,
                 keys: keys.len(),
+                scale: head.scale.abs() * std::f32::consts::LOG2_E,
                 running: &mut running,
                 query: row,
                 sums,
