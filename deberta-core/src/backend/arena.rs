@@ -4,7 +4,7 @@
 //! there when they are dropped, so that a pass whose shapes have been seen before asks the system for nothing.
 
 use deberta_kernels::Buffer;
-use ndarray::{ArrayView2, ArrayViewMut2, ShapeBuilder};
+use ndarray::{ArrayView2, ArrayViewMut2, Ix2, ShapeBuilder, StrideShape};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The largest buffer that is kept, in numbers: 64 MB. A rare huge batch should not leave its memory behind.
@@ -78,14 +78,21 @@ impl Matrix {
     }
 
     pub(crate) fn view(&self) -> ArrayView2<'_, f32> {
-        let shape = (self.rows, self.columns).strides((self.stride, 1));
         // The buffer was made for this shape.
-        ArrayView2::from_shape(shape, &self.buffer).expect("a buffer of that size")
+        ArrayView2::from_shape(self.shape(), &self.buffer).expect("a buffer of that size")
     }
 
     pub(crate) fn view_mut(&mut self) -> ArrayViewMut2<'_, f32> {
-        let shape = (self.rows, self.columns).strides((self.stride, 1));
+        let shape = self.shape();
         ArrayViewMut2::from_shape(shape, &mut self.buffer).expect("a buffer of that size")
+    }
+
+    fn shape(&self) -> StrideShape<Ix2> {
+        let shape = (self.rows, self.columns);
+        match self.rows * self.columns {
+            0 => shape.into(),
+            _ => shape.strides((self.stride, 1)),
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! How a product is cut: blocks for the caches, tasks for the threads.
 //!
 //! ```text
-//!                N columns, in panels                  for each task (rows x columns of the output):
+//!           up to 768 columns, in panels                 for each task (rows x columns of the output):
 //!             ┌────────────┬────────────┐                for each block of 768 values of k:
 //!   up to 192 │   task 0   │   task 1   │                  for each panel of W                      (L1, L2)
 //!   rows      ├────────────┼────────────┤                    for each strip of x: one register tile (L2)
 //!             │   task 2   │   task 3   │                bias, activation, residual on the block, still in L2
-//!             └────────────┴────────────┘              the task that completes some rows normalises them
+//!             └────────────┴────────────┘              then LayerNorm, rows by rows
 //! ```
 //!
 //! The rows of x that a task reads in one block of k (`192 · 768 · 4 B = 576 KiB` in f32) and a panel's part
@@ -27,10 +27,15 @@ use crate::parallel::{parallel, wanted_tasks};
 use crate::shape::{check_len, check_matrix, row_slice};
 use ndarray::{ArrayView2, ArrayViewMut2};
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Rows of the output per task, at most.
 const BLOCK_ROWS: usize = 192;
+/// Columns of the output per task, at most: what a task writes is still in the second-level cache when it is finished.
+const BLOCK_COLUMNS: usize = 768;
+/// Rows that are not taken apart: those of the largest register tile.
+const STRIP: usize = 8;
+/// Fewest values that a task normalises: less is done sooner than handed over.
+const LEAST_NORMALISED: usize = 16 * 1024;
 /// Columns that form a unit of work where the weights are not in panels.
 const COLUMNS: usize = 16;
 
@@ -88,23 +93,31 @@ pub fn linear(
         Form::Packed(packed) => {
             let (isa, precision) = (weights.isa(), weights.precision());
             let rows = row_slice(&x, 0..tokens);
-            let cut = Cut::new(tokens, packed.panels());
+            let cut = Cut::new(tokens, packed.panels(), packed.width);
             with_rows(isa, precision, rows, tokens, x.ncols(), packed, |left| {
-                cut.run(
-                    |rows, panels| task.packed(left, packed, rows, panels),
-                    &task,
-                );
+                cut.run(|rows, panels| task.packed(left, packed, rows, panels));
             });
         }
         Form::Transposed(values) => {
-            let cut = Cut::new(tokens, outputs.div_ceil(COLUMNS));
-            cut.run(|rows, units| task.transposed(values, rows, units), &task);
+            let cut = Cut::new(tokens, outputs.div_ceil(COLUMNS), COLUMNS);
+            cut.run(|rows, units| task.transposed(values, rows, units));
         }
+    }
+    if let Some(norm) = epilogue.norm {
+        let rows_per_task = tokens
+            .div_ceil(wanted_tasks())
+            .max(LEAST_NORMALISED.div_ceil(outputs));
+        parallel(tokens.div_ceil(rows_per_task), |index| {
+            for i in (index * rows_per_task..tokens).take(rows_per_task) {
+                // SAFETY: the products are done, and each row belongs to one task.
+                normalize_row(weights.isa(), norm, unsafe { task.out.row(i) });
+            }
+        });
     }
     Ok(())
 }
 
-/// The cut of an output into tasks: rows, and units of columns.
+/// The cut of an output into tasks: strips of rows, and units of columns.
 struct Cut {
     rows: usize,
     units: usize,
@@ -113,9 +126,13 @@ struct Cut {
 }
 
 impl Cut {
-    fn new(rows: usize, units: usize) -> Self {
+    /// Cuts `rows` rows and `units` units of `width` columns each.
+    fn new(rows: usize, units: usize, width: usize) -> Self {
         let row_blocks = rows.div_ceil(BLOCK_ROWS);
-        let unit_blocks = wanted_tasks().div_ceil(row_blocks).min(units);
+        let unit_blocks = wanted_tasks()
+            .div_ceil(row_blocks)
+            .max((units * width).div_ceil(BLOCK_COLUMNS))
+            .min(units);
         Self {
             rows,
             units,
@@ -124,23 +141,15 @@ impl Cut {
         }
     }
 
-    /// Runs every task, and what follows when the last task of a block of rows is done.
-    fn run(&self, block: impl Fn(Range<usize>, Range<usize>) + Sync + Send, task: &Task<'_, '_>) {
-        let open: Vec<AtomicUsize> = (0..self.row_blocks)
-            .map(|_| AtomicUsize::new(self.unit_blocks))
-            .collect();
+    /// Runs every task.
+    fn run(&self, block: impl Fn(Range<usize>, Range<usize>) + Sync + Send) {
+        let strips = self.rows.div_ceil(STRIP);
         // Tasks that share columns come together: their weights are still in the cache.
         parallel(self.row_blocks * self.unit_blocks, |index| {
             let (row_block, unit_block) = (index % self.row_blocks, index / self.row_blocks);
-            let rows = share(self.rows, self.row_blocks, row_block);
-            block(
-                rows.clone(),
-                share(self.units, self.unit_blocks, unit_block),
-            );
-            // Acquire and release: whoever is last sees what the others wrote.
-            if open[row_block].fetch_sub(1, Ordering::AcqRel) == 1 {
-                task.normalize(rows);
-            }
+            let strips = share(strips, self.row_blocks, row_block);
+            let rows = strips.start * STRIP..self.rows.min(strips.end * STRIP);
+            block(rows, share(self.units, self.unit_blocks, unit_block));
         });
     }
 }
@@ -206,17 +215,6 @@ impl Task<'_, '_> {
                     .zip(&values[columns.clone()])
                     .for_each(|(o, r)| *o += r);
             }
-        }
-    }
-
-    /// Normalises rows that are complete otherwise.
-    fn normalize(&self, rows: Range<usize>) {
-        let Some(norm) = self.epilogue.norm else {
-            return;
-        };
-        for i in rows {
-            // SAFETY: every task of these rows is done, and this is called once for them.
-            normalize_row(self.weights.isa(), norm, unsafe { self.out.row(i) });
         }
     }
 }

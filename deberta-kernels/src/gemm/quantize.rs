@@ -55,6 +55,16 @@ impl Operation for QuantizePanel<'_> {
     }
 }
 
+/// A vector, or less than one filled up with zeros.
+#[inline(always)]
+fn load<S: Simd>(s: S, chunk: &[f32]) -> S::Vector {
+    if chunk.len() == S::LANES {
+        s.load_slice(chunk)
+    } else {
+        s.load_partial(chunk, 0.0)
+    }
+}
+
 /// What rounding takes from the product of a group with an input.
 #[inline(always)]
 fn lost(group: &[f32], bytes: &[u8], scale: f32, mean: &[f32]) -> f32 {
@@ -72,15 +82,8 @@ fn lost(group: &[f32], bytes: &[u8], scale: f32, mean: &[f32]) -> f32 {
 #[inline(always)]
 fn quantize<S: Simd>(s: S, group: &[f32], bytes: &mut [u8]) -> f32 {
     let (mut largest, mut doubt) = (s.splat(0.0), s.splat(0.0));
-    let load = |chunk: &[f32]| {
-        if chunk.len() == S::LANES {
-            s.load_slice(chunk)
-        } else {
-            s.load_partial(chunk, 0.0)
-        }
-    };
     for chunk in group.chunks(S::LANES) {
-        let x = load(chunk);
+        let x = load(s, chunk);
         largest = s.max(largest, s.abs(x));
         // Zero, or NaN where x is not finite.
         doubt = s.add(doubt, s.mul(x, s.splat(0.0)));
@@ -90,7 +93,7 @@ fn quantize<S: Simd>(s: S, group: &[f32], bytes: &mut [u8]) -> f32 {
     // Bytes are written unsigned, from 1 to 255 with zero at 128.
     const ZERO: f32 = 128.0;
     for (chunk, bytes) in group.chunks(S::LANES).zip(bytes.chunks_mut(S::LANES)) {
-        let p = s.round(s.mul(load(chunk), inverse));
+        let p = s.round(s.mul(load(s, chunk), inverse));
         let p = s.min(s.max(p, s.splat(-LARGEST)), s.splat(LARGEST));
         let mut written = [0; 16];
         // SAFETY: no vector has more than 16 lanes.

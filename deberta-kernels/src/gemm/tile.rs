@@ -199,16 +199,23 @@ unsafe fn fixed<D: Dot, const ROWS: usize>(
     while remaining > 0 {
         let steps = piece.group.min(remaining);
         remaining -= steps;
+        // No closures in what follows: nothing makes the compiler inline one, and a call in here is slower by far.
         // SAFETY: `tile` promises operands of these sizes.
         unsafe {
-            let address = |i: usize, v: usize| c.address().add(i * c.stride() + v * lanes);
-            let mut sums: [[D::Sum; VECTORS]; ROWS] = std::array::from_fn(|i| {
-                std::array::from_fn(|v| d.begin(address(i, v), accumulate))
-            });
+            let mut sums = [[d.begin(c.address(), accumulate); VECTORS]; ROWS];
+            for (i, sums) in sums.iter_mut().enumerate() {
+                for (v, sum) in sums.iter_mut().enumerate() {
+                    *sum = d.begin(c.address().add(i * c.stride() + v * lanes), accumulate);
+                }
+            }
             let (mut left, mut right) = (piece.left.data, piece.right);
-            let mut step = || {
-                let columns: [D::Columns; VECTORS] =
-                    std::array::from_fn(|v| d.columns(right.add(v * lanes)));
+            for _ in 0..steps {
+                prefetch(piece.next);
+                piece.next = piece.next.wrapping_add(piece.pace);
+                let mut columns = [d.columns(right); VECTORS];
+                for (v, columns) in columns.iter_mut().enumerate() {
+                    *columns = d.columns(right.add(v * lanes));
+                }
                 for (i, sums) in sums.iter_mut().enumerate() {
                     let spread = d.spread(left.add(i * stride));
                     for (sum, columns) in sums.iter_mut().zip(columns) {
@@ -217,11 +224,6 @@ unsafe fn fixed<D: Dot, const ROWS: usize>(
                 }
                 left = left.add(D::LEFT);
                 right = right.add(VECTORS * lanes);
-            };
-            for _ in 0..steps {
-                prefetch(piece.next);
-                piece.next = piece.next.wrapping_add(piece.pace);
-                step();
             }
             (piece.left.data, piece.right) = (left, right);
             // A copy: indices that are known only at run time would drive the sums themselves out of their registers.
@@ -233,7 +235,8 @@ unsafe fn fixed<D: Dot, const ROWS: usize>(
                         scales: piece.scales.wrapping_add(v * lanes),
                         totals: piece.totals.wrapping_add(v * lanes),
                     };
-                    d.end(sums[v], address(i, v), accumulate, edge);
+                    let c = c.address().add(i * c.stride() + v * lanes);
+                    d.end(sums[v], c, accumulate, edge);
                 }
             }
         }

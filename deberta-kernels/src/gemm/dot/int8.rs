@@ -21,18 +21,16 @@ const LEVELS: f32 = 255.0;
 fn range<S: Simd>(s: S, values: &[f32]) -> [f32; 2] {
     let first = values.first().copied().unwrap_or(0.0);
     let (mut low, mut high, mut doubt) = (s.splat(first), s.splat(first), s.splat(0.0));
-    let mut visit = |x| {
+    for chunk in values.chunks(S::LANES) {
+        let x = if chunk.len() == S::LANES {
+            s.load_slice(chunk)
+        } else {
+            s.load_partial(chunk, first)
+        };
         low = s.min(low, x);
         high = s.max(high, x);
         // Zero, or NaN where x is not finite.
         doubt = s.add(doubt, s.mul(x, s.splat(0.0)));
-    };
-    let mut chunks = values.chunks_exact(S::LANES);
-    for chunk in &mut chunks {
-        visit(s.load_slice(chunk));
-    }
-    if !chunks.remainder().is_empty() {
-        visit(s.load_partial(chunks.remainder(), first));
     }
     let high = s.max_lanes(high);
     let low = -s.max_lanes(s.sub(s.splat(0.0), low));
