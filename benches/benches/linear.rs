@@ -1,7 +1,6 @@
-//! Linear layers of a base model: ours in every precision, and `matrixmultiply` as the baseline, as a table of
-//! operations per second and fractions of what the arithmetic units can do.
+//! Linear layers of a base model: ours in every precision, and `matrixmultiply` as the baseline.
 //!
-//! Throughput counts operations: a multiply-add is two.
+//! Throughput counts operations: a multiply-add is two. What one core can do at most is printed first.
 #![allow(missing_docs)] // the macros of criterion make public items
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};

@@ -17,7 +17,6 @@ impl Simd for Portable {
     type Vector = V;
     type Mask = [bool; 4];
     const LANES: usize = 4;
-    const TILE_ROWS: usize = 6;
 
     #[inline(always)]
     fn splat(self, x: f32) -> V {

@@ -22,9 +22,6 @@ pub trait Simd: Copy + Send + Sync + 'static {
     type Mask: Copy;
     /// Values per vector.
     const LANES: usize;
-    /// Rows of the largest register tile of the matrix product: with two vectors per row it fills
-    /// the register file and leaves room for the operands.
-    const TILE_ROWS: usize;
 
     /// The same value in every lane.
     fn splat(self, x: f32) -> Self::Vector;

@@ -1,6 +1,6 @@
 //! bf16, the upper half of `f32`, with sums in `f32`.
 
-use super::{Dot, Edge, tile_rows};
+use super::{Dot, Edge, chained, tile_rows};
 use crate::isa::{Portable, Simd};
 
 /// The nearest bf16, ties to even, as a number and not as bits. NaN stays NaN.
@@ -87,20 +87,7 @@ impl<S: Halves> Dot for WideBf16<S> {
         let sum = self.0.mul_add(left.0, right.0, sum);
         self.0.mul_add(left.1, right.1, sum)
     }
-    #[inline(always)]
-    unsafe fn begin(self, c: *const f32, accumulate: bool) -> S::Vector {
-        if accumulate {
-            // SAFETY: the caller promises a readable vector.
-            unsafe { self.0.load(c) }
-        } else {
-            self.0.splat(0.0)
-        }
-    }
-    #[inline(always)]
-    unsafe fn end(self, sum: S::Vector, c: *mut f32, _: bool, _: Edge) {
-        // SAFETY: the caller promises a writable vector.
-        unsafe { self.0.store(sum, c) }
-    }
+    chained!();
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -193,20 +180,7 @@ mod native {
             // SAFETY: a value of the type exists only on processors that have the instruction.
             unsafe { _mm512_dpbf16_ps(sum, left, right) }
         }
-        #[inline(always)]
-        unsafe fn begin(self, c: *const f32, accumulate: bool) -> __m512 {
-            if accumulate {
-                // SAFETY: the caller promises a readable vector.
-                unsafe { self.0.load(c) }
-            } else {
-                self.0.splat(0.0)
-            }
-        }
-        #[inline(always)]
-        unsafe fn end(self, sum: __m512, c: *mut f32, _: bool, _: Edge) {
-            // SAFETY: the caller promises a writable vector.
-            unsafe { self.0.store(sum, c) }
-        }
+        chained!();
     }
 }
 

@@ -1,6 +1,6 @@
 //! Single precision: the vectors' own multiply-add.
 
-use super::{Dot, Edge, tile_rows};
+use super::{Dot, Edge, chained, tile_rows};
 use crate::isa::Simd;
 
 /// Products of `f32`, one value of k per step.
@@ -41,18 +41,5 @@ impl<S: Simd> Dot for Float<S> {
     fn dot(self, sum: S::Vector, left: S::Vector, right: S::Vector) -> S::Vector {
         self.0.mul_add(left, right, sum)
     }
-    #[inline(always)]
-    unsafe fn begin(self, c: *const f32, accumulate: bool) -> S::Vector {
-        if accumulate {
-            // SAFETY: the caller promises a readable vector.
-            unsafe { self.0.load(c) }
-        } else {
-            self.0.splat(0.0)
-        }
-    }
-    #[inline(always)]
-    unsafe fn end(self, sum: S::Vector, c: *mut f32, _: bool, _: Edge) {
-        // SAFETY: the caller promises a writable vector.
-        unsafe { self.0.store(sum, c) }
-    }
+    chained!();
 }

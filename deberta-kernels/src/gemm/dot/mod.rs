@@ -153,6 +153,27 @@ with_features! {
     in_avx512_bf16: "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma";
 }
 
+/// `begin` and `end` of sums that are real numbers from the first step on: one chain, whatever the groups and blocks.
+macro_rules! chained {
+    () => {
+        #[inline(always)]
+        unsafe fn begin(self, c: *const f32, accumulate: bool) -> Self::Sum {
+            if accumulate {
+                // SAFETY: the caller promises a readable vector.
+                unsafe { self.simd().load(c) }
+            } else {
+                self.simd().splat(0.0)
+            }
+        }
+        #[inline(always)]
+        unsafe fn end(self, sum: Self::Sum, c: *mut f32, _: bool, _: Edge) {
+            // SAFETY: the caller promises a writable vector.
+            unsafe { self.simd().store(sum, c) }
+        }
+    };
+}
+use chained;
+
 /// Rows of a register tile three vectors wide: with the vectors themselves it fills 32 or 16 registers.
 const fn tile_rows<S: Simd>() -> usize {
     if S::LANES == 16 { 8 } else { 4 }
