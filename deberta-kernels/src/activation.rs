@@ -1,6 +1,6 @@
 //! Element-wise activation functions, by the names that `transformers` configs use.
 
-use crate::elementwise::{Elementwise, map_chunk};
+use crate::elementwise::{Elementwise, map};
 use crate::isa::{Isa, Operation, Simd};
 use crate::vecmath::{exp, normal_cdf, sigmoid, tanh};
 
@@ -156,12 +156,20 @@ impl Operation for Activate<'_> {
 /// Replaces every value of a row by `f(x + bias)`.
 #[inline(always)]
 fn biased<S: Simd, F: Elementwise>(s: S, bias: Option<&[f32]>, row: &mut [f32], f: F) {
-    for (index, chunk) in row.chunks_mut(S::LANES).enumerate() {
-        if let Some(bias) = bias {
-            let bias = &bias[index * S::LANES..][..chunk.len()];
-            chunk.iter_mut().zip(bias).for_each(|(x, b)| *x += b);
-        }
-        map_chunk(s, chunk, 0.0, f);
+    let Some(bias) = bias else {
+        return map(s, row, f);
+    };
+    let bias = &bias[..row.len()];
+    let mut chunks = row.chunks_exact_mut(S::LANES);
+    let mut biases = bias.chunks_exact(S::LANES);
+    for (chunk, bias) in (&mut chunks).zip(&mut biases) {
+        let x = s.add(s.load_slice(chunk), s.load_slice(bias));
+        s.store_slice(f.eval(s, x), chunk);
+    }
+    let (rest, bias) = (chunks.into_remainder(), biases.remainder());
+    if !rest.is_empty() {
+        let x = s.add(s.load_partial(rest, 0.0), s.load_partial(bias, 0.0));
+        s.store_partial(f.eval(s, x), rest);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Applying a function to every value of a row, a vector at a time.
 
-use crate::isa::Simd;
+use crate::isa::{Isa, Operation, Simd};
 
 /// A function of one value, written over vectors.
 ///
@@ -25,8 +25,46 @@ impl Elementwise for Scale {
 /// Replaces every value of a row by its image.
 #[inline(always)]
 pub(crate) fn map<S: Simd, F: Elementwise>(s: S, row: &mut [f32], f: F) {
-    for chunk in row.chunks_mut(S::LANES) {
-        map_chunk(s, chunk, 0.0, f);
+    let mut chunks = row.chunks_exact_mut(S::LANES);
+    for chunk in &mut chunks {
+        s.store_slice(f.eval(s, s.load_slice(chunk)), chunk);
+    }
+    let rest = chunks.into_remainder();
+    if !rest.is_empty() {
+        s.store_partial(f.eval(s, s.load_partial(rest, 0.0)), rest);
+    }
+}
+
+/// `to = from + other`, or a copy; as many values as `to` has.
+///
+/// # Panics
+/// If there are fewer of the others.
+pub(crate) fn add_rows(isa: Isa, from: &[f32], other: Option<&[f32]>, to: &mut [f32]) {
+    let from = &from[..to.len()];
+    match other {
+        None => to.copy_from_slice(from),
+        Some(other) => {
+            let other = &other[..to.len()];
+            isa.dispatch(AddRows { from, other, to });
+        }
+    }
+}
+
+struct AddRows<'a> {
+    from: &'a [f32],
+    other: &'a [f32],
+    to: &'a mut [f32],
+}
+
+impl Operation for AddRows<'_> {
+    type Output = ();
+
+    // No vectors of ours: loops this simple, compiled for the instruction set, become what we would write.
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        for ((to, x), y) in self.to.iter_mut().zip(self.from).zip(self.other) {
+            *to = x + y;
+        }
     }
 }
 

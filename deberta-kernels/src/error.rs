@@ -16,6 +16,9 @@ pub enum KernelError {
         /// The shape that was given.
         found: Vec<usize>,
     },
+    /// Rounded rows were made for weights of another precision, instruction set or number of inputs.
+    #[error("the rounded rows were made for weights of another kind")]
+    Rounded,
     /// The elements of a row do not lie side by side in memory.
     #[error("{argument}: rows must be contiguous (element stride 1), found strides {strides:?}")]
     Strides {

@@ -67,7 +67,10 @@ pub use attention::{
 pub use conv::TokenConv;
 pub use embed::{EmbeddingTable, Storage};
 pub use error::{IsaError, KernelError};
-pub use gemm::{Epilogue, PackedWeights, Precision, linear, peak};
+pub use gemm::{
+    Epilogue, PackedWeights, Precision, RoundedRows, linear, linear_of_rounded, linear_rounded,
+    peak,
+};
 pub use isa::Isa;
 pub use memory::Buffer;
 pub use norm::LayerNorm;

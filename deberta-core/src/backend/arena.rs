@@ -3,9 +3,10 @@
 //! A forward pass makes the same handful of matrices in every layer. Their memory comes from an [`Arena`] and goes back
 //! there when they are dropped, so that a pass whose shapes have been seen before asks the system for nothing.
 
-use deberta_kernels::Buffer;
+use deberta_kernels::{Buffer, RoundedRows};
 use ndarray::{ArrayView2, ArrayViewMut2, Ix2, ShapeBuilder, StrideShape};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The largest buffer that is kept, in numbers: 64 MB. A rare huge batch should not leave its memory behind.
 const LARGEST: usize = 1 << 24;
@@ -19,7 +20,13 @@ const PADDING: usize = 16;
 
 /// Memory that waits for its next matrix.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Arena(Arc<Mutex<Vec<Buffer>>>);
+pub(crate) struct Arena(Arc<Free>);
+
+#[derive(Debug, Default)]
+struct Free {
+    buffers: Mutex<Vec<Buffer>>,
+    rounded: Mutex<Vec<RoundedRows>>,
+}
 
 impl Arena {
     /// A matrix whose values are unspecified.
@@ -35,9 +42,18 @@ impl Arena {
         }
     }
 
+    /// A matrix between two layers, to be written.
+    pub(crate) fn inner(&self) -> Inner {
+        let free = locked(&self.0.rounded).pop();
+        Inner {
+            rows: free.unwrap_or_default(),
+            home: self.clone(),
+        }
+    }
+
     /// The smallest buffer that is large enough, or a new one.
     fn take(&self, len: usize) -> Buffer {
-        let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = locked(&self.0.buffers);
         let fitting = free.iter().enumerate().filter(|(_, b)| b.len() >= len);
         match fitting.min_by_key(|(_, b)| b.len()).map(|(index, _)| index) {
             Some(index) => free.swap_remove(index),
@@ -49,11 +65,47 @@ impl Arena {
         if buffer.is_empty() || buffer.len() > LARGEST {
             return;
         }
-        let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = locked(&self.0.buffers);
         free.push(buffer);
         if free.len() > MOST {
             let smallest = (0..free.len()).min_by_key(|&index| free[index].len());
             smallest.map(|index| free.swap_remove(index));
+        }
+    }
+}
+
+/// The list, whatever befell a thread that held it.
+fn locked<T>(list: &Mutex<Vec<T>>) -> MutexGuard<'_, Vec<T>> {
+    list.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A matrix between two layers, in memory of an [`Arena`].
+#[derive(Debug)]
+pub(crate) struct Inner {
+    rows: RoundedRows,
+    home: Arena,
+}
+
+impl Deref for Inner {
+    type Target = RoundedRows;
+
+    fn deref(&self) -> &RoundedRows {
+        &self.rows
+    }
+}
+
+impl DerefMut for Inner {
+    fn deref_mut(&mut self) -> &mut RoundedRows {
+        &mut self.rows
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let rows = std::mem::take(&mut self.rows);
+        let mut free = locked(&self.home.0.rounded);
+        if rows.bytes() <= LARGEST * size_of::<f32>() && free.len() < MOST {
+            free.push(rows);
         }
     }
 }
@@ -115,7 +167,7 @@ mod tests {
         assert_eq!(place(7), first, "a smaller matrix fits too");
         let held: Vec<_> = (1..40).map(|n| arena.matrix(n, 3)).collect();
         drop(held);
-        assert!(arena.0.lock().unwrap().len() <= MOST);
+        assert!(arena.0.buffers.lock().unwrap().len() <= MOST);
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! The backend that runs on the processor's cores, through `deberta-kernels`.
 
-use super::arena::{Arena, Matrix};
+use super::arena::{Arena, Inner, Matrix};
 use super::{Attend, Backend, Columns, End, LinearForm, Lookup, WeightRows};
 use crate::checkpoint::MappedTable;
-use crate::{Batch, Error};
+use crate::{Activation, Batch, Error};
 use deberta_kernels::{
     Attention, AttentionMap, EmbeddingTable, Epilogue, HeadMixing, Isa, KernelError, LayerNorm,
     Observation, PackedWeights, PositionTables, Precision, RelativePositions, SlotTable, TokenConv,
-    disentangled_attention, explicit_attention, linear,
+    disentangled_attention, explicit_attention, linear, linear_of_rounded, linear_rounded,
 };
 use ndarray::{Array2, ArrayView2, s};
 
@@ -34,6 +34,18 @@ pub(crate) struct Linear {
     bias: Option<Vec<f32>>,
 }
 
+impl Linear {
+    /// What follows the product.
+    fn epilogue<'a>(&'a self, end: &End<'a, Cpu>) -> Epilogue<'a> {
+        let mut epilogue = Epilogue::default().activation(end.activation);
+        epilogue.bias = self.bias.as_deref();
+        match end.residual {
+            Some((residual, norm)) => epilogue.residual(residual.view()).norm(norm),
+            None => epilogue,
+        }
+    }
+}
+
 impl Cpu {
     /// A copy of some values as a matrix of our own.
     fn copy(&self, values: ArrayView2<'_, f32>) -> Matrix {
@@ -45,6 +57,7 @@ impl Cpu {
 
 impl Backend for Cpu {
     type Matrix = Matrix;
+    type Inner = Inner;
     type Table = MappedTable;
     type Linear = Linear;
     type Norm = LayerNorm;
@@ -137,12 +150,29 @@ impl Backend for Cpu {
 
     fn apply(&self, layer: &Linear, x: &Matrix, end: End<'_, Self>) -> Result<Matrix, Error> {
         let mut out = self.arena.matrix(x.rows(), layer.weights.outputs());
-        let mut epilogue = Epilogue::default().activation(end.activation);
-        epilogue.bias = layer.bias.as_deref();
-        if let Some((residual, norm)) = end.residual {
-            epilogue = epilogue.residual(residual.view()).norm(norm);
-        }
+        let epilogue = layer.epilogue(&end);
         linear(x.view(), &layer.weights, &epilogue, out.view_mut())?;
+        Ok(out)
+    }
+
+    fn apply_before(
+        &self,
+        layer: &Linear,
+        x: &Matrix,
+        activation: Activation,
+        next: &Linear,
+    ) -> Result<Inner, Error> {
+        let mut out = self.arena.inner();
+        let epilogue = layer.epilogue(&End::activation(activation));
+        let (weights, next) = (&layer.weights, &next.weights);
+        linear_rounded(x.view(), weights, &epilogue, next, &mut out)?;
+        Ok(out)
+    }
+
+    fn apply_after(&self, layer: &Linear, x: &Inner, end: End<'_, Self>) -> Result<Matrix, Error> {
+        let mut out = self.arena.matrix(x.rows(), layer.weights.outputs());
+        let epilogue = layer.epilogue(&end);
+        linear_of_rounded(x, &layer.weights, &epilogue, out.view_mut())?;
         Ok(out)
     }
 

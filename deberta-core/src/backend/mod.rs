@@ -20,6 +20,8 @@ pub(crate) trait Backend: Sized + Send + Sync {
     type Matrix: Send + Sync;
     /// An embedding table.
     type Table: Send + Sync;
+    /// A matrix that is on its way from one linear layer to another and not seen.
+    type Inner: Send + Sync;
     /// A linear layer: weights and bias.
     type Linear: Send + Sync;
     /// A layer normalisation.
@@ -73,6 +75,21 @@ pub(crate) trait Backend: Sized + Send + Sync {
         &self,
         linear: &Self::Linear,
         x: &Self::Matrix,
+        end: End<'_, Self>,
+    ) -> Result<Self::Matrix, Error>;
+    /// A linear layer and an activation whose output only `next` will see.
+    fn apply_before(
+        &self,
+        linear: &Self::Linear,
+        x: &Self::Matrix,
+        activation: Activation,
+        next: &Self::Linear,
+    ) -> Result<Self::Inner, Error>;
+    /// The linear layer that [`Backend::apply_before`] was told of, and what follows it.
+    fn apply_after(
+        &self,
+        linear: &Self::Linear,
+        x: &Self::Inner,
         end: End<'_, Self>,
     ) -> Result<Self::Matrix, Error>;
     /// Normalises rows.

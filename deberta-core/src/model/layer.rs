@@ -138,10 +138,11 @@ impl<B: Backend> Layer<B> {
         // Its memory can be used again.
         drop(context);
         let up = watch.stage(Stage::Up, work(width, inner), || {
-            backend.apply(&self.up, &attended, End::activation(self.activation))
+            backend.apply_before(&self.up, &attended, self.activation, &self.down.linear)
         })?;
+        let Joined { linear, norm } = &self.down;
         let output = watch.stage(Stage::Down, work(inner, width), || {
-            self.down.forward(backend, &up, &attended)
+            backend.apply_after(linear, &up, End::plain().residual(&attended, norm))
         })?;
         Ok((output, maps))
     }

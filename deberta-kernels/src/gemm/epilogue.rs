@@ -1,6 +1,7 @@
 //! What happens to a product before it is written: the contract of a linear layer's end.
 
-use crate::{Activation, LayerNorm};
+use crate::shape::{check_len, check_matrix};
+use crate::{Activation, KernelError, LayerNorm};
 use ndarray::ArrayView2;
 
 /// The end of a linear layer: `norm( activation( x·Wᵀ + bias ) + residual )`, every part optional.
@@ -53,5 +54,19 @@ impl<'a> Epilogue<'a> {
             norm: Some(norm),
             ..self
         }
+    }
+
+    /// Checks every part against an output of `tokens` rows of `outputs` values.
+    pub(super) fn check(&self, tokens: usize, outputs: usize) -> Result<(), KernelError> {
+        if let Some(bias) = self.bias {
+            check_len("bias", bias.len(), outputs)?;
+        }
+        if let Some(residual) = &self.residual {
+            check_matrix("residual", residual, [tokens, outputs])?;
+        }
+        if let Some(norm) = self.norm {
+            check_len("norm", norm.len(), outputs)?;
+        }
+        Ok(())
     }
 }

@@ -1,43 +1,51 @@
-//! How a product is cut: blocks for the caches, tasks for the threads.
+//! Products of activations with packed weights, from the first sum to the finished output.
 //!
 //! ```text
 //!           up to 768 columns, in panels                 for each task (rows x columns of the output):
-//!             ┌────────────┬────────────┐                for each block of 768 values of k:
+//!             ┌────────────┬────────────┐                for each block of 768 steps of k:
 //!   up to 192 │   task 0   │   task 1   │                  for each panel of W                      (L1, L2)
 //!   rows      ├────────────┼────────────┤                    for each strip of x: one register tile (L2)
-//!             │   task 2   │   task 3   │                bias, activation, residual on the block, still in L2
+//!             │   task 2   │   task 3   │                bias, activation, residual on the way to the output
 //!             └────────────┴────────────┘              then LayerNorm, rows by rows
 //! ```
 //!
-//! The rows of x that a task reads in one block of k (`192 · 768 · 4 B = 576 KiB` in f32) and a panel's part
-//! (`48 · 768 · 4 B = 144 KiB`) stay in the second-level cache; the next panel is fetched into it while the strips pass
+//! A step is one value of k in f32, two in bf16 and four in int8: 32 bits of the weights. The rows of x that a task reads
+//! in one block of k (`192 · 768 · 4 B = 576 KiB`) and a panel's part (`48 · 768 · 4 B = 144 KiB`) stay in the
+//! second-level cache; the next panel is fetched into it while the strips pass
 //! by, so that tiles never wait for main memory. The cut depends on the shape alone, and no sum is ever split along k.
 
 use super::Epilogue;
+use super::cut::Cut;
 use super::dot::dispatch;
-use super::rows::with_rows;
+use super::rows::{RoundedRows, Writer, with_rows};
 use super::target::Target;
 use super::tile::{Product, Rows};
 use super::transposed;
 use super::weights::{Form, Packed, PackedWeights};
 use crate::KernelError;
 use crate::activation::activate;
+use crate::elementwise::add_rows;
+use crate::memory::Aligned;
 use crate::norm::normalize_row;
 use crate::parallel::{parallel, wanted_tasks};
-use crate::shape::{check_len, check_matrix, row_slice};
+use crate::shape::{check_matrix, row_slice};
 use ndarray::{ArrayView2, ArrayViewMut2};
+use std::cell::RefCell;
 use std::ops::Range;
 
-/// Rows of the output per task, at most.
-const BLOCK_ROWS: usize = 192;
-/// Columns of the output per task, at most: what a task writes is still in the second-level cache when it is finished.
-const BLOCK_COLUMNS: usize = 768;
-/// Rows that are not taken apart: those of the largest register tile.
-const STRIP: usize = 8;
 /// Fewest values that a task normalises: less is done sooner than handed over.
 const LEAST_NORMALISED: usize = 16 * 1024;
+/// What is added to the rows of a block of sums: a cache line. Rows at a power of two would share a few places of the
+/// cache.
+const PADDING: usize = 16;
 /// Columns that form a unit of work where the weights are not in panels.
 const COLUMNS: usize = 16;
+
+thread_local! {
+    /// The sums of a task's block. Products go here first and to the output once they are finished: they are read and
+    /// written several times over, and this memory stays in the second-level cache.
+    static SUMS: RefCell<Aligned<f32>> = RefCell::default();
+}
 
 /// `out = epilogue(x·Wᵀ)`, with `x: [T, K]`, `W: [N, K]`, `out: [T, N]`.
 ///
@@ -62,141 +70,227 @@ pub fn linear(
     epilogue: &Epilogue<'_>,
     mut out: ArrayViewMut2<'_, f32>,
 ) -> Result<(), KernelError> {
+    let tokens = x.nrows();
+    check_matrix("x", &x, [tokens, weights.inputs()])?;
+    check_matrix("out", &out.view(), [tokens, weights.outputs()])?;
+    epilogue.check(tokens, weights.outputs())?;
+    if tokens > 0 {
+        let to = Destination::Matrix(target(&mut out));
+        with_rows(weights, row_slice(&x, 0..tokens), tokens, |left| {
+            Task::new(left, weights, epilogue, to).run(tokens, weights.unit());
+        });
+    }
+    Ok(())
+}
+
+/// [`linear`] whose output is not seen but goes on to other weights, `next`: it is rounded for them while it is still
+/// in the cache. [`linear_of_rounded`] then gives the same bits as [`linear`] of the output would.
+///
+/// # Errors
+/// As [`linear`]; [`KernelError::Shape`] also if `next` takes another number of inputs.
+///
+/// ```
+/// use deberta_kernels::{Activation, Epilogue, Isa, PackedWeights, RoundedRows};
+/// use deberta_kernels::{linear_of_rounded, linear_rounded};
+/// use ndarray::{Array2, array};
+/// // A feed-forward network: W_down·relu(W_up·x).
+/// let up = PackedWeights::new(Isa::detect(), &[1.0, -1.0], 2, 1)?;
+/// let down = PackedWeights::new(Isa::detect(), &[1.0, 10.0], 1, 2)?;
+/// let mut inner = RoundedRows::new();
+/// let relu = Epilogue::default().activation(Activation::Relu);
+/// linear_rounded(array![[3.0], [-2.0]].view(), &up, &relu, &down, &mut inner)?;
+/// let mut out = Array2::zeros((2, 1));
+/// linear_of_rounded(&inner, &down, &Epilogue::default(), out.view_mut())?;
+/// assert_eq!(out, array![[3.0], [20.0]]);
+/// # Ok::<(), deberta_kernels::KernelError>(())
+/// ```
+pub fn linear_rounded(
+    x: ArrayView2<'_, f32>,
+    weights: &PackedWeights,
+    epilogue: &Epilogue<'_>,
+    next: &PackedWeights,
+    out: &mut RoundedRows,
+) -> Result<(), KernelError> {
     let (tokens, outputs) = (x.nrows(), weights.outputs());
     check_matrix("x", &x, [tokens, weights.inputs()])?;
-    check_matrix("out", &out.view(), [tokens, outputs])?;
-    if let Some(bias) = epilogue.bias {
-        check_len("bias", bias.len(), outputs)?;
+    epilogue.check(tokens, outputs)?;
+    if next.inputs() != outputs {
+        return Err(KernelError::Shape {
+            argument: "next",
+            expected: vec![next.outputs(), outputs],
+            found: vec![next.outputs(), next.inputs()],
+        });
     }
-    if let Some(residual) = &epilogue.residual {
-        check_matrix("residual", residual, [tokens, outputs])?;
-    }
-    if let Some(norm) = epilogue.norm {
-        check_len("norm", norm.len(), outputs)?;
-    }
+    let writer = out.prepare(next, tokens);
     if tokens == 0 {
         return Ok(());
     }
+    let unit = least_common_multiple(weights.unit(), writer.grain());
+    let piecewise = epilogue.residual.is_none() && epilogue.norm.is_none();
+    if piecewise && (unit == weights.unit() || Cut::new(tokens, outputs, unit).suffices()) {
+        with_rows(weights, row_slice(&x, 0..tokens), tokens, |left| {
+            Task::new(left, weights, epilogue, Destination::Rounded(writer)).run(tokens, unit);
+        });
+        return Ok(());
+    }
+    // A group of a row may lie in several tasks, or needs all of its row: values first.
+    let stride = outputs + PADDING;
+    out.values.reserve(tokens * stride);
+    let to = Destination::Matrix(Target::new(&mut out.values, stride, tokens, outputs));
+    with_rows(weights, row_slice(&x, 0..tokens), tokens, |left| {
+        Task::new(left, weights, epilogue, to).run(tokens, weights.unit());
+    });
+    // SAFETY: the rows are still there, and nobody else has them.
+    unsafe { writer.round_all(&out.values, stride) };
+    Ok(())
+}
+
+/// [`linear`] of rows that [`linear_rounded`] made for the same weights.
+///
+/// # Errors
+/// As [`linear`]; [`KernelError::Rounded`] if the rows were made for weights of another kind.
+pub fn linear_of_rounded(
+    x: &RoundedRows,
+    weights: &PackedWeights,
+    epilogue: &Epilogue<'_>,
+    mut out: ArrayViewMut2<'_, f32>,
+) -> Result<(), KernelError> {
+    let tokens = x.rows();
+    if tokens > 0 && !x.fits(weights) {
+        return Err(KernelError::Rounded);
+    }
+    check_matrix("out", &out.view(), [tokens, weights.outputs()])?;
+    epilogue.check(tokens, weights.outputs())?;
+    if tokens > 0 {
+        let to = Destination::Matrix(target(&mut out));
+        Task::new(x.operand(), weights, epilogue, to).run(tokens, weights.unit());
+    }
+    Ok(())
+}
+
+/// An output that passed `check_matrix`, as tasks share it.
+fn target(out: &mut ArrayViewMut2<'_, f32>) -> Target {
+    let (tokens, outputs) = out.dim();
     let stride = if tokens > 1 {
         out.strides()[0] as usize
     } else {
         outputs
     };
-    let task = Task {
-        x,
-        weights,
-        epilogue,
-        // SAFETY: the view is a writable matrix with contiguous rows; the tasks below write disjoint parts of it.
-        out: unsafe { Target::from_raw(out.as_mut_ptr(), stride, tokens, outputs) },
-    };
-    match weights.form() {
-        Form::Packed(packed) => {
-            let (isa, precision) = (weights.isa(), weights.precision());
-            let rows = row_slice(&x, 0..tokens);
-            let cut = Cut::new(tokens, packed.panels(), packed.width);
-            with_rows(isa, precision, rows, tokens, x.ncols(), packed, |left| {
-                cut.run(|rows, panels| task.packed(left, packed, rows, panels));
-            });
-        }
-        Form::Transposed(values) => {
-            let cut = Cut::new(tokens, outputs.div_ceil(COLUMNS), COLUMNS);
-            cut.run(|rows, units| task.transposed(values, rows, units));
+    // SAFETY: the view is a writable matrix with contiguous rows; tasks write disjoint parts of it, and the callers,
+    // who hold the view, wait for them.
+    unsafe { Target::from_raw(out.as_mut_ptr(), stride, tokens, outputs) }
+}
+
+fn least_common_multiple(a: usize, b: usize) -> usize {
+    let (mut x, mut y) = (a, b);
+    while y > 0 {
+        (x, y) = (y, x % y);
+    }
+    a / x * b
+}
+
+impl PackedWeights {
+    /// Columns that a task does not take apart.
+    fn unit(&self) -> usize {
+        match self.form() {
+            Form::Packed(packed) => packed.width,
+            Form::Transposed(_) => COLUMNS,
         }
     }
-    if let Some(norm) = epilogue.norm {
+}
+
+/// Where finished sums go.
+#[derive(Clone, Copy)]
+enum Destination {
+    Matrix(Target),
+    Rounded(Writer),
+}
+
+/// What all tasks of a product share.
+struct Task<'a, 'e> {
+    left: Rows,
+    weights: &'a PackedWeights,
+    epilogue: &'a Epilogue<'e>,
+    to: Destination,
+}
+
+impl<'a, 'e> Task<'a, 'e> {
+    fn new(
+        left: Rows,
+        weights: &'a PackedWeights,
+        epilogue: &'a Epilogue<'e>,
+        to: Destination,
+    ) -> Self {
+        Self {
+            left,
+            weights,
+            epilogue,
+            to,
+        }
+    }
+
+    /// Computes `tokens` rows, in tasks of whole units of columns; operands and destination have that many.
+    fn run(&self, tokens: usize, unit: usize) {
+        let outputs = self.weights.outputs();
+        Cut::new(tokens, outputs, unit).run(|rows, columns| match self.weights.form() {
+            Form::Packed(packed) => self.packed(packed, rows, columns),
+            Form::Transposed(values) => self.transposed(values, rows, columns),
+        });
+        let (Some(norm), Destination::Matrix(out)) = (self.epilogue.norm, self.to) else {
+            return;
+        };
         let rows_per_task = tokens
             .div_ceil(wanted_tasks())
             .max(LEAST_NORMALISED.div_ceil(outputs));
         parallel(tokens.div_ceil(rows_per_task), |index| {
             for i in (index * rows_per_task..tokens).take(rows_per_task) {
                 // SAFETY: the products are done, and each row belongs to one task.
-                normalize_row(weights.isa(), norm, unsafe { task.out.row(i) });
+                normalize_row(self.weights.isa(), norm, unsafe { out.row(i) });
             }
         });
     }
-    Ok(())
-}
 
-/// The cut of an output into tasks: strips of rows, and units of columns.
-struct Cut {
-    rows: usize,
-    units: usize,
-    row_blocks: usize,
-    unit_blocks: usize,
-}
-
-impl Cut {
-    /// Cuts `rows` rows and `units` units of `width` columns each.
-    fn new(rows: usize, units: usize, width: usize) -> Self {
-        let row_blocks = rows.div_ceil(BLOCK_ROWS);
-        let unit_blocks = wanted_tasks()
-            .div_ceil(row_blocks)
-            .max((units * width).div_ceil(BLOCK_COLUMNS))
-            .min(units);
-        Self {
-            rows,
-            units,
-            row_blocks,
-            unit_blocks,
-        }
-    }
-
-    /// Runs every task.
-    fn run(&self, block: impl Fn(Range<usize>, Range<usize>) + Sync + Send) {
-        let strips = self.rows.div_ceil(STRIP);
-        // Tasks that share columns come together: their weights are still in the cache.
-        parallel(self.row_blocks * self.unit_blocks, |index| {
-            let (row_block, unit_block) = (index % self.row_blocks, index / self.row_blocks);
-            let strips = share(strips, self.row_blocks, row_block);
-            let rows = strips.start * STRIP..self.rows.min(strips.end * STRIP);
-            block(rows, share(self.units, self.unit_blocks, unit_block));
+    /// A block of the output, from the first product to the residual. It begins at a panel.
+    fn packed(&self, packed: &Packed, rows: Range<usize>, columns: Range<usize>) {
+        let panels = columns.start / packed.width..columns.end.div_ceil(packed.width);
+        let width = panels.len() * packed.width;
+        let stride = width + PADDING;
+        SUMS.with_borrow_mut(|sums| {
+            sums.reserve(rows.len() * stride);
+            let c = Target::new(sums, stride, rows.len(), width);
+            let product = Product {
+                // SAFETY: the operand has these rows.
+                left: unsafe { self.left.from(rows.start) },
+                right: packed,
+                panels,
+                c,
+            };
+            dispatch(self.weights.isa(), self.weights.precision(), product);
+            self.finish(rows, columns, c);
         });
-    }
-}
-
-/// Part `index` of `count` parts of `total` things, as equal as possible.
-fn share(total: usize, count: usize, index: usize) -> Range<usize> {
-    index * total / count..(index + 1) * total / count
-}
-
-/// What all tasks of a product share.
-struct Task<'a, 'e> {
-    x: ArrayView2<'a, f32>,
-    weights: &'a PackedWeights,
-    epilogue: &'a Epilogue<'e>,
-    out: Target,
-}
-
-impl Task<'_, '_> {
-    /// A block of the output, from the first product to the residual.
-    fn packed(&self, left: Rows, packed: &Packed, rows: Range<usize>, panels: Range<usize>) {
-        let end = (panels.end * packed.width).min(self.weights.outputs());
-        let columns = panels.start * packed.width..end;
-        let c = self.out.part(rows.clone(), columns.clone());
-        let product = Product {
-            // SAFETY: the operand has these rows.
-            left: unsafe { left.from(rows.start) },
-            right: packed,
-            panels,
-            c,
-        };
-        dispatch(self.weights.isa(), self.weights.precision(), product);
-        self.finish(rows, columns, c);
     }
 
     /// The same with `matrixmultiply`.
-    fn transposed(&self, values: &[f32], rows: Range<usize>, units: Range<usize>) {
-        let outputs = self.weights.outputs();
-        let columns = units.start * COLUMNS..(units.end * COLUMNS).min(outputs);
-        let c = self.out.part(rows.clone(), columns.clone());
-        let x = row_slice(&self.x, rows.clone());
-        let inputs = self.weights.inputs();
-        // SAFETY: this task has this part of the output to itself.
-        unsafe { transposed::product(x, inputs, values, outputs, columns.clone(), c) };
-        self.finish(rows, columns, c);
+    fn transposed(&self, values: &[f32], rows: Range<usize>, columns: Range<usize>) {
+        let (inputs, outputs) = (self.weights.inputs(), self.weights.outputs());
+        let stride = self.left.stride / size_of::<f32>();
+        // SAFETY: the operand has these rows, of `f32` in the precision of such weights, and outlives the task.
+        let x = unsafe {
+            let first = self.left.data.add(rows.start * self.left.stride).cast();
+            std::slice::from_raw_parts(first, (rows.len() - 1) * stride + inputs)
+        };
+        SUMS.with_borrow_mut(|sums| {
+            sums.reserve(rows.len() * columns.len());
+            let c = Target::new(sums, columns.len(), rows.len(), columns.len());
+            // SAFETY: nothing else writes to the sums.
+            unsafe {
+                transposed::product((x, stride), inputs, values, outputs, columns.clone(), c);
+            }
+            self.finish(rows, columns, c);
+        });
     }
 
-    /// Bias, activation and residual of a block.
+    /// Bias, activation and residual of a block of sums, on their way to the destination.
     fn finish(&self, rows: Range<usize>, columns: Range<usize>, c: Target) {
         let Epilogue {
             bias,
@@ -204,16 +298,24 @@ impl Task<'_, '_> {
             residual,
             ..
         } = self.epilogue;
+        let isa = self.weights.isa();
+        let bias = bias.map(|bias| &bias[columns.clone()]);
         for (i, token) in rows.enumerate() {
-            // SAFETY: this task has this part of the output to itself.
-            let row = unsafe { c.row(i) };
-            let bias = bias.map(|bias| &bias[columns.clone()]);
-            activate(self.weights.isa(), *activation, bias, row);
-            if let Some(residual) = residual {
-                let (values, _) = row_slice(residual, token..token + 1);
-                row.iter_mut()
-                    .zip(&values[columns.clone()])
-                    .for_each(|(o, r)| *o += r);
+            // SAFETY: this task has these sums to itself.
+            let sums = &mut unsafe { c.row(i) }[..columns.len()];
+            activate(isa, *activation, bias, sums);
+            match self.to {
+                Destination::Matrix(out) => {
+                    let residual = residual.as_ref().map(|residual| {
+                        let (values, _) = row_slice(residual, token..token + 1);
+                        &values[columns.clone()]
+                    });
+                    let out = out.part(token..token + 1, columns.clone());
+                    // SAFETY: this task has this part of the output to itself.
+                    add_rows(isa, sums, residual, unsafe { out.row(0) });
+                }
+                // SAFETY: as above.
+                Destination::Rounded(out) => unsafe { out.round(token, columns.start, sums) },
             }
         }
     }

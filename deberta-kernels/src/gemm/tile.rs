@@ -16,12 +16,9 @@ use std::ops::Range;
 /// Vectors per row of a register tile: a panel of the right operand is this many vectors wide.
 pub(super) const VECTORS: usize = 3;
 
-/// Values of the largest register tile of any instruction set: 8 rows of three vectors of 16.
-const LARGEST_TILE: usize = 8 * 48;
-
-/// Values of k after which the next panel's turn comes. A block of a panel and a strip of the left operand then stay in
-/// the first- and second-level caches while the other strips and panels pass by.
-const BLOCK_DEPTH: usize = 768;
+/// Steps of k after which the next panel's turn comes. A block of a panel then stays in the second-level cache while the
+/// strips of the left operand pass by, and a block of these while the panels do.
+const BLOCK_STEPS: usize = 768;
 
 /// The left operand of a product in the form that the precision asks for: rows of steps.
 #[derive(Clone, Copy)]
@@ -63,8 +60,9 @@ pub(super) struct Product<'a> {
     /// As many rows as `c` has.
     pub(super) left: Rows,
     pub(super) right: &'a Packed,
-    /// Panels of the right operand; `c` begins at the first of them and may end within the last.
+    /// Panels of the right operand.
     pub(super) panels: Range<usize>,
+    /// As wide as these panels.
     pub(super) c: Target,
 }
 
@@ -105,18 +103,24 @@ impl DotOperation for Product<'_> {
             c,
         } = self;
         assert!(right.width == width && panels.end <= right.panels());
-        assert!(c.columns() <= panels.len() * width && right.step == D::STEP);
-        let block = BLOCK_DEPTH / D::STEP;
-        let group = right.group_steps().unwrap_or(block);
-        let mut buffer = [0.0f32; LARGEST_TILE];
-        for start in (0..right.steps).step_by(block / group * group) {
-            let steps = (block / group * group).min(right.steps - start);
+        assert!(c.columns() == panels.len() * width && right.step == D::STEP);
+        let group = right.group_steps().unwrap_or(BLOCK_STEPS);
+        let block = BLOCK_STEPS / group * group;
+        for start in (0..right.steps).step_by(block) {
+            let steps = block.min(right.steps - start);
             for (index, panel) in panels.clone().enumerate() {
-                let columns = width.min(c.columns() - index * width);
                 let strip_count = c.rows().div_ceil(D::ROWS);
                 let lane = (start / group) * width;
                 let (scales, totals) = right.factors(panel);
                 let data = &right.panel(panel)[start * width..][..steps * width];
+                let next = match panels.len() - index {
+                    // The next block of k begins at the first panel again.
+                    1 => right
+                        .panel(panels.start)
+                        .as_ptr()
+                        .wrapping_add((start + block) * width),
+                    _ => right.panel(panel + 1)[start * width..].as_ptr(),
+                };
                 let mut piece = Piece {
                     left,
                     right: data.as_ptr(),
@@ -124,39 +128,18 @@ impl DotOperation for Product<'_> {
                     group,
                     scales: scales.get(lane..).unwrap_or_default().as_ptr(),
                     totals: totals.get(lane..).unwrap_or_default().as_ptr(),
-                    next: data.as_ptr_range().end,
+                    next,
                     pace: width.div_ceil(strip_count),
                 };
                 for (first, height) in strips(c.rows(), D::ROWS) {
-                    let place = index * width..index * width + columns;
-                    let target = c.part(first..first + height, place);
+                    let columns = index * width..(index + 1) * width;
+                    let target = c.part(first..first + height, columns);
                     // SAFETY: the strip lies within the operand, whose rows hold `steps` more steps.
                     piece.left = unsafe { left.from(first) };
                     piece.left.data = piece.left.data.wrapping_add(start * D::LEFT);
                     piece.left.factors = piece.left.factors.wrapping_add(start / group);
-                    // A tile writes full vectors: the last columns of a narrow matrix take the way round by a buffer.
-                    let narrow = columns < width;
-                    let full = if narrow {
-                        if start > 0 {
-                            for i in 0..height {
-                                // SAFETY: the caller has these rows to itself.
-                                let row = unsafe { target.row(i) };
-                                buffer[i * width..][..columns].copy_from_slice(row);
-                            }
-                        }
-                        Target::new(&mut buffer, width, height, width)
-                    } else {
-                        target
-                    };
                     // SAFETY: the assertions above, and what the caller of the product promises of its operands.
-                    unsafe { tile(d, height, piece, full, start > 0) };
-                    if narrow {
-                        for i in 0..height {
-                            // SAFETY: the caller has these rows to itself.
-                            let row = unsafe { target.row(i) };
-                            row.copy_from_slice(&buffer[i * width..][..columns]);
-                        }
-                    }
+                    unsafe { tile(d, height, piece, target, start > 0) };
                     piece.next = piece.next.wrapping_add(piece.pace * steps);
                 }
             }
@@ -226,24 +209,47 @@ unsafe fn fixed<D: Dot, const ROWS: usize>(
                 right = right.add(VECTORS * lanes);
             }
             (piece.left.data, piece.right) = (left, right);
-            // A copy: indices that are known only at run time would drive the sums themselves out of their registers.
-            let sums = sums;
-            for v in 0..VECTORS {
-                for (i, sums) in sums.iter().enumerate() {
-                    let edge = Edge {
-                        row: piece.left.factors.wrapping_add(i * piece.left.groups),
-                        scales: piece.scales.wrapping_add(v * lanes),
-                        totals: piece.totals.wrapping_add(v * lanes),
-                    };
-                    let c = c.address().add(i * c.stride() + v * lanes);
-                    d.end(sums[v], c, accumulate, edge);
-                }
-            }
+            // One call per vector: in a loop the compiler would look the sums up in memory.
+            const { assert!(VECTORS == 3) };
+            end::<D, 0, ROWS>(d, &sums, piece, c, accumulate);
+            end::<D, 1, ROWS>(d, &sums, piece, c, accumulate);
+            end::<D, 2, ROWS>(d, &sums, piece, c, accumulate);
         }
         accumulate = true;
         piece.left.factors = piece.left.factors.wrapping_add(1);
         piece.scales = piece.scales.wrapping_add(VECTORS * lanes);
         piece.totals = piece.totals.wrapping_add(VECTORS * lanes);
+    }
+}
+
+/// Writes vector `V` of every row of sums.
+///
+/// # Safety
+/// As [`tile`].
+#[inline(always)]
+unsafe fn end<D: Dot, const V: usize, const ROWS: usize>(
+    d: D,
+    sums: &[[D::Sum; VECTORS]; ROWS],
+    piece: Piece,
+    c: Target,
+    accumulate: bool,
+) {
+    let offset = V * D::Simd::LANES;
+    for (i, sums) in sums.iter().enumerate() {
+        let edge = Edge {
+            row: piece.left.factors.wrapping_add(i * piece.left.groups),
+            scales: piece.scales.wrapping_add(offset),
+            totals: piece.totals.wrapping_add(offset),
+        };
+        // SAFETY: passed on from the caller.
+        unsafe {
+            d.end(
+                sums[V],
+                c.address().add(i * c.stride() + offset),
+                accumulate,
+                edge,
+            )
+        };
     }
 }
 

@@ -243,6 +243,11 @@ impl PackedWeights {
         }
     }
 
+    /// Inputs that share a scale, if the weights are quantised.
+    pub(super) fn group(&self) -> Option<usize> {
+        (self.precision == Precision::Int8).then(|| group_size(self.inputs))
+    }
+
     /// The weights themselves.
     pub(super) fn form(&self) -> &Form {
         &self.form
@@ -334,11 +339,6 @@ impl Packed {
     /// Steps per group, if the weights are quantised.
     pub(super) fn group_steps(&self) -> Option<usize> {
         self.groups.as_ref().map(|groups| groups.size / self.step)
-    }
-
-    /// Groups per column, at least one.
-    pub(super) fn group_count(&self) -> usize {
-        self.groups.as_ref().map_or(1, |groups| groups.count)
     }
 
     /// Scales and totals of one panel, `[group][column]`; nothing if the weights are not quantised.

@@ -87,7 +87,10 @@ impl Simd for Avx512 {
     #[inline(always)]
     unsafe fn store_bytes(self, v: __m512, p: *mut u8) {
         // SAFETY: the caller promises LANES writable bytes, and self the instructions.
-        unsafe { _mm_storeu_si128(p.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v))) }
+        unsafe {
+            let positive = _mm512_max_epi32(_mm512_cvtps_epi32(v), _mm512_setzero_si512());
+            _mm_storeu_si128(p.cast(), _mm512_cvtusepi32_epi8(positive));
+        }
     }
     #[inline(always)]
     fn add(self, a: __m512, b: __m512) -> __m512 {

@@ -35,7 +35,10 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn store_bytes(self, v: V, p: *mut u8) {
         // SAFETY: the caller promises LANES writable bytes.
-        unsafe { p.cast::<[u8; 4]>().write(v.map(|x| x as u8)) }
+        unsafe {
+            p.cast::<[u8; 4]>()
+                .write(v.map(|x| x.round_ties_even() as u8))
+        }
     }
     #[inline(always)]
     fn add(self, a: V, b: V) -> V {

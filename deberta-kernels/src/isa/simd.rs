@@ -94,7 +94,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// The largest lane.
     fn max_lanes(self, a: Self::Vector) -> f32;
 
-    /// Writes integers from 0 to 255, one byte per lane.
+    /// Writes the nearest integers from 0 to 255, ties to even, one byte per lane, of values below 2^31 in magnitude;
+    /// for NaN any of them.
     ///
     /// # Safety
     /// `p` is valid for writing `LANES` bytes.

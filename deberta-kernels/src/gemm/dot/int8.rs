@@ -21,16 +21,20 @@ const LEVELS: f32 = 255.0;
 fn range<S: Simd>(s: S, values: &[f32]) -> [f32; 2] {
     let first = values.first().copied().unwrap_or(0.0);
     let (mut low, mut high, mut doubt) = (s.splat(first), s.splat(first), s.splat(0.0));
-    for chunk in values.chunks(S::LANES) {
-        let x = if chunk.len() == S::LANES {
-            s.load_slice(chunk)
-        } else {
-            s.load_partial(chunk, first)
-        };
+    let chunks = values.chunks_exact(S::LANES);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        let x = s.load_slice(chunk);
         low = s.min(low, x);
         high = s.max(high, x);
         // Zero, or NaN where x is not finite.
-        doubt = s.add(doubt, s.mul(x, s.splat(0.0)));
+        doubt = s.mul_add(x, s.splat(0.0), doubt);
+    }
+    if !rest.is_empty() {
+        let x = s.load_partial(rest, first);
+        low = s.min(low, x);
+        high = s.max(high, x);
+        doubt = s.mul_add(x, s.splat(0.0), doubt);
     }
     let high = s.max_lanes(high);
     let low = -s.max_lanes(s.sub(s.splat(0.0), low));
@@ -42,26 +46,24 @@ fn range<S: Simd>(s: S, values: &[f32]) -> [f32; 2] {
 #[inline(always)]
 fn quantize<S: Simd>(s: S, values: &[f32], to: &mut [u8]) -> [f32; 2] {
     let [step, low] = range(s, values);
-    let inverse = if step > 0.0 { 1.0 / step } else { 0.0 };
+    // Of a step that is not a normal number the inverse might be infinite; so small, it does not matter.
+    let normal = step >= f32::MIN_POSITIVE;
+    let inverse = if normal { 1.0 / step } else { 0.0 };
     let (inverse, lowest) = (s.splat(inverse), s.splat(low));
-    for (from, to) in values.chunks(S::LANES).zip(to.chunks_mut(S::LANES)) {
-        let x = if from.len() == S::LANES {
-            s.load_slice(from)
-        } else {
-            s.load_partial(from, low)
-        };
-        let q = s.round(s.mul(s.sub(x, lowest), inverse));
-        // The order of the operands turns NaN into a number.
-        let q = s.min(s.max(q, s.splat(0.0)), s.splat(LEVELS));
-        if to.len() == S::LANES {
-            // SAFETY: the slice has a byte per lane.
-            unsafe { s.store_bytes(q, to.as_mut_ptr()) };
-        } else {
-            let mut bytes = [0; 16];
-            // SAFETY: no vector has more than 16 lanes.
-            unsafe { s.store_bytes(q, bytes.as_mut_ptr()) };
-            to.copy_from_slice(&bytes[..to.len()]);
-        }
+    let chunks = values.chunks_exact(S::LANES);
+    let rest = chunks.remainder();
+    let (full, last) = to.split_at_mut(values.len() - rest.len());
+    for (from, to) in chunks.zip(full.chunks_exact_mut(S::LANES)) {
+        let q = s.mul(s.sub(s.load_slice(from), lowest), inverse);
+        // SAFETY: the slice has a byte per lane.
+        unsafe { s.store_bytes(q, to.as_mut_ptr()) };
+    }
+    if !rest.is_empty() {
+        let q = s.mul(s.sub(s.load_partial(rest, low), lowest), inverse);
+        let mut bytes = [0; 16];
+        // SAFETY: no vector has more than 16 lanes.
+        unsafe { s.store_bytes(q, bytes.as_mut_ptr()) };
+        last.copy_from_slice(&bytes[..last.len()]);
     }
     [step, low]
 }
