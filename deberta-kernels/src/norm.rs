@@ -11,6 +11,10 @@ use rayon::prelude::*;
 /// Mean and (biased) variance are those of the row, the variance from the centred values, all in `f32`, as
 /// `torch.nn.LayerNorm` defines it.
 ///
+/// With `m` the largest of the row's values `|x - mean|/sqrt(var + eps)`, each result is within 4 ULP of
+/// `m·|weight| + |bias|`, for rows of up to 4,096 values whose mean is up to 100 times their spread; within 7 at 4,096 times
+/// (7 and 11 without vectors of 8 or 16). A row with NaN or an infinity becomes NaN.
+///
 /// ```
 /// use deberta_kernels::{Isa, LayerNorm};
 /// use ndarray::array;
