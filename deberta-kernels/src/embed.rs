@@ -145,17 +145,24 @@ impl<'a> EmbeddingTable<'a> {
             .with_min_len(16)
             .try_for_each_init(Vec::new, |buffer, (mut row, &id)| {
                 let id = id as usize;
-                buffer.resize(self.columns, 0.0);
-                self.storage
-                    .widen(&self.bytes[id * width..][..width], buffer)?;
-                if !buffer.iter().all(|x| x.is_finite()) {
+                let bytes = &self.bytes[id * width..][..width];
+                // Rows passed `check_matrix`: their values lie side by side.
+                let Some(row) = row.as_slice_mut() else {
+                    return Ok(());
+                };
+                let values = if add {
+                    buffer.resize(self.columns, 0.0);
+                    buffer.as_mut_slice()
+                } else {
+                    &mut *row
+                };
+                self.storage.widen(bytes, values)?;
+                // All of them without a branch, so that vectors do it.
+                if !values.iter().fold(true, |all, x| all & x.is_finite()) {
                     return Err(KernelError::NonFinite { row: id });
                 }
-                let pairs = row.iter_mut().zip(buffer.iter());
                 if add {
-                    pairs.for_each(|(o, &x)| *o += x);
-                } else {
-                    pairs.for_each(|(o, &x)| *o = x);
+                    row.iter_mut().zip(buffer).for_each(|(o, x)| *o += *x);
                 }
                 Ok(())
             })
