@@ -4,7 +4,13 @@
 //! cargo bench -p deberta-benches --bench linear
 //! ```
 //!
+//! `cases` holds every kernel with operands; `rates` measures them beside the machine's limits; the binary `count` counts
+//! their instructions.
+//!
 //! Threads are those of the global rayon pool: set `RAYON_NUM_THREADS`. `DEBERTA_ISA` forces an instruction set.
+
+pub mod cases;
+pub mod rates;
 
 use deberta_kernels::{Isa, Precision, peak};
 

@@ -1,0 +1,71 @@
+//! How fast each case runs on one core, beside what that core can do.
+
+use crate::cases::{Work, cases};
+use deberta_kernels::{Isa, Precision, peak};
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+/// The time of one run: the best of some batches, each long enough for the clock.
+fn seconds(mut run: impl FnMut()) -> f64 {
+    const BATCH: Duration = Duration::from_millis(8);
+    const BATCHES: usize = 9;
+    let start = Instant::now();
+    run();
+    let first = start.elapsed().max(Duration::from_nanos(50));
+    let count = (BATCH.as_secs_f64() / first.as_secs_f64()).ceil().max(1.0) as usize;
+    let mut best = f64::INFINITY;
+    for _ in 0..BATCHES {
+        let start = Instant::now();
+        for _ in 0..count {
+            run();
+        }
+        best = best.min(start.elapsed().as_secs_f64() / count as f64);
+    }
+    best
+}
+
+/// Bytes per second, read and written, that a copy of the same size reaches.
+fn copy(bytes: f64) -> f64 {
+    let from = vec![1u8; bytes as usize / 2];
+    let mut to = vec![0u8; from.len()];
+    bytes / seconds(|| black_box(&mut to).copy_from_slice(black_box(&from)))
+}
+
+/// Prints a table of every case, measured on the current thread.
+///
+/// Products stand beside what a register tile reaches that never touches memory ([`peak`]), everything else beside a copy
+/// of as many bytes, both measured in the same run. On a machine that others share, compare within one table.
+pub fn print_rates() {
+    let isa = Isa::from_env().expect("DEBERTA_ISA names a set of this processor");
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .build()
+        .expect("a pool of one thread");
+    pool.install(|| {
+        let peaks = [Precision::F32, Precision::Bf16, Precision::Int8]
+            .map(|precision| (precision, peak(isa, precision)));
+        for (precision, peak) in peaks {
+            let (name, rate) = (isa.name(), peak / 1e9);
+            println!("peak of one core, {precision:?} with {name}: {rate:.0} Gop/s");
+        }
+        println!(
+            "\n| kernel, one thread, {} | µs | Gop/s or GB/s | of the peak or of a copy |",
+            isa.name()
+        );
+        println!("|---|---|---|---|");
+        for (_, make) in cases() {
+            let mut case = make(isa);
+            let time = seconds(&mut case.run);
+            let (rate, unit, ceiling) = match case.work {
+                Work::Operations(count, precision) => {
+                    let peak = peaks.iter().find(|(p, _)| *p == precision);
+                    (count / time, "Gop/s", peak.map_or(f64::NAN, |p| p.1))
+                }
+                Work::Bytes(bytes) => (bytes / time, "GB/s", copy(bytes)),
+            };
+            let (name, micros) = (&case.name, time * 1e6);
+            let (rate, share) = (rate / 1e9, 100.0 * rate / ceiling);
+            println!("| {name} | {micros:.1} | {rate:.1} {unit} | {share:.0} % |");
+        }
+    });
+}
