@@ -6,7 +6,21 @@ use crate::vecmath::{exp, normal_cdf, sigmoid, tanh};
 
 /// An activation function of one variable.
 ///
-/// The names are those of `transformers`' `ACT2FN` table.
+/// The names are those of `transformers`' `ACT2FN` table. Of every `f32` the result has been compared with `f64`; errors are
+/// in ULP, and may reach the size of results that are smaller than 2^-126 (2^-119 where marked *):
+///
+/// | function | largest error | without fused multiply-add |
+/// |---|---|---|
+/// | `Gelu`, `GeluClipped` | 11 far below zero | 71 |
+/// | `GeluTanh`* | 181 far below zero | 219 |
+/// | `QuickGelu`* | 84 far below zero | 84 |
+/// | `Silu`* | 2.9 | 2.9 |
+/// | `Sigmoid` | 2.5 | 2.5 |
+/// | `Tanh` | 1.34 | 1.34 |
+/// | `Mish`* | 4.8 | 4.8 |
+/// | `Laplace` | 303 far below its mean | 363 |
+///
+/// NaN stays NaN. At minus infinity, functions of the form `x·f(x)` are NaN as in PyTorch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Activation {
@@ -199,8 +213,8 @@ elementwise!(Gelu, |s, x| s.mul(x, normal_cdf(s, x)));
 elementwise!(GeluTanh, |s, x| {
     let cube = s.mul(s.mul(x, x), x);
     let inner = s.mul_add(cube, s.splat(0.044_715), x);
-    let t = tanh(s, s.mul(inner, s.splat(SQRT_2_OVER_PI)));
-    s.mul(s.mul(x, s.splat(0.5)), s.add(s.splat(1.0), t))
+    // (1 + tanh(u))/2 = σ(2u), without the difference that costs every digit of the negative tail.
+    s.mul(x, sigmoid(s, s.mul(inner, s.splat(2.0 * SQRT_2_OVER_PI))))
 });
 elementwise!(GeluClipped, |s, x| {
     let gelu = s.mul(x, normal_cdf(s, x));
