@@ -8,7 +8,7 @@
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use deberta_benches::{numbers, peaks};
 use deberta_kernels::{
-    Attention, Isa, PositionTables, RelativePositions, SlotTable, disentangled_attention,
+    Attention, Isa, PositionTables, Precision, RelativePositions, SlotTable, disentangled_attention,
 };
 use ndarray::{Array2, s};
 use std::hint::black_box;
@@ -54,6 +54,7 @@ fn attention(criterion: &mut Criterion) {
                 value: fused.slice(s![.., 2 * width..]),
                 heads: HEADS,
                 scale: 0.07,
+                precision: Precision::F32,
                 bounds: &bounds,
                 positions: None,
                 relative,

@@ -207,6 +207,7 @@ fn attention(isa: Isa, name: String, length: usize, kind: Kind) -> Case {
                 value: fused.slice(s![.., 2 * WIDTH..]),
                 heads: HEADS,
                 scale: 0.07,
+                precision: Precision::F32,
                 bounds: &[0, length],
                 positions: None,
                 relative: (kind != Kind::Content).then_some((&tables, &slots)),

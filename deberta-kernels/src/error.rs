@@ -1,5 +1,6 @@
 //! What can go wrong in a kernel call: shapes that do not fit, ids outside a table, values that are not numbers.
 
+use crate::Precision;
 use thiserror::Error;
 
 /// An argument that a kernel cannot work with.
@@ -58,6 +59,14 @@ pub enum KernelError {
         covered: usize,
         /// Distances that the sequence needs.
         needed: usize,
+    },
+    /// Position tables were packed in another precision than attention computes in.
+    #[error("the position tables were packed in {found:?}, attention computes in {expected:?}")]
+    TablePrecision {
+        /// The precision of the attention.
+        expected: Precision,
+        /// That of the tables.
+        found: Precision,
     },
     /// An id is outside the table.
     #[error("id {id} of token {token} is outside the table of {rows} rows")]

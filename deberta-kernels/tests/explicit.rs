@@ -5,7 +5,7 @@ mod common;
 
 use common::{Random, assert_close, isas, pool};
 use deberta_kernels::{
-    Attention, AttentionMap, HeadMixing, Isa, KernelError, Observation, PositionTables,
+    Attention, AttentionMap, HeadMixing, Isa, KernelError, Observation, PositionTables, Precision,
     RelativePositions, SlotTable, disentangled_attention, explicit_attention, reference,
 };
 use ndarray::{Array2, array};
@@ -78,6 +78,7 @@ impl Operands {
             value: self.value.view(),
             heads: HEADS,
             scale: SCALE,
+            precision: Precision::F32,
             bounds: &BOUNDS,
             positions: self.positions.as_deref(),
             relative: Some((&tables, &slots)),

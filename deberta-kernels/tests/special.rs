@@ -5,7 +5,7 @@ mod common;
 
 use common::{Random, assert_close, isas};
 use deberta_kernels::{
-    Activation, Attention, EmbeddingTable, Isa, LayerNorm, Observation, PositionTables,
+    Activation, Attention, EmbeddingTable, Isa, LayerNorm, Observation, PositionTables, Precision,
     RelativePositions, SlotTable, Storage, TokenConv, disentangled_attention, explicit_attention,
     reference, softmax,
 };
@@ -421,6 +421,7 @@ impl Explicit {
             value: part(2),
             heads: HEADS,
             scale: 0.3,
+            precision: Precision::F32,
             bounds: &[0, tokens],
             positions: None,
             relative: terms.then_some((&tables, &slots)),

@@ -119,9 +119,12 @@ impl Backend for Cpu {
         keys: Option<&Matrix>,
         queries: Option<&Matrix>,
         heads: usize,
+        precision: Precision,
     ) -> Result<PositionTables, Error> {
         let (keys, queries) = (keys.map(Matrix::view), queries.map(Matrix::view));
-        Ok(PositionTables::new(self.isa, keys, queries, heads)?)
+        let isa = self.isa;
+        let tables = PositionTables::with_precision(isa, precision, keys, queries, heads)?;
+        Ok(tables)
     }
 
     fn mixing(&self, logits: Array2<f32>, weights: Array2<f32>) -> Result<HeadMixing, Error> {
@@ -276,6 +279,7 @@ fn attention<'a>(operands: &Attend<'a, Cpu>, batch: &'a Batch) -> Attention<'a> 
         value: columns(&operands.value),
         heads: operands.heads,
         scale: operands.scale,
+        precision: operands.precision,
         bounds: batch.bounds(),
         positions: batch.positions(),
         relative: operands.relative,

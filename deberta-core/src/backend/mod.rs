@@ -56,12 +56,13 @@ pub(crate) trait Backend: Sized + Send + Sync {
     ) -> Result<Self::Conv, Error>;
     /// Takes over a matrix.
     fn matrix(&self, values: Array2<f32>) -> Result<Self::Matrix, Error>;
-    /// Takes over the position keys and position queries of a layer, `[2·span, H·D]` each.
+    /// Takes over the position keys and position queries of a layer, `[2·span, H·D]` each, for attention in a precision.
     fn position_tables(
         &self,
         keys: Option<&Self::Matrix>,
         queries: Option<&Self::Matrix>,
         heads: usize,
+        precision: Precision,
     ) -> Result<Self::PositionTables, Error>;
     /// Takes over the matrices that mix heads, `[H, H]` each.
     fn mixing(&self, logits: Array2<f32>, weights: Array2<f32>) -> Result<Self::Mixing, Error>;
@@ -197,6 +198,7 @@ pub(crate) struct Attend<'a, B: Backend> {
     pub(crate) width: usize,
     pub(crate) heads: usize,
     pub(crate) scale: f32,
+    pub(crate) precision: Precision,
     pub(crate) relative: Option<(&'a B::PositionTables, &'a B::Slots)>,
     pub(crate) mixing: Option<&'a B::Mixing>,
 }

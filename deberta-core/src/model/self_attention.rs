@@ -7,7 +7,7 @@ use super::observe::Watch;
 use super::profile::Stage;
 use crate::backend::{Attend, Backend, Columns, End, LinearForm};
 use crate::{Batch, Config, Error};
-use deberta_kernels::AttentionMap;
+use deberta_kernels::{AttentionMap, Precision};
 
 /// Disentangled self-attention, without the projection of its output.
 pub(crate) struct SelfAttention<B: Backend> {
@@ -19,6 +19,7 @@ pub(crate) struct SelfAttention<B: Backend> {
     /// N.
     width: usize,
     scale: f32,
+    precision: Precision,
 }
 
 /// What attention is applied to.
@@ -64,11 +65,12 @@ impl<B: Backend> SelfAttention<B> {
                 };
                 let keys = project(attention.c2p, &layout.position_key, Content::Keys)?;
                 let queries = project(attention.p2c, &layout.position_query, Content::Queries)?;
-                Some(
-                    loader
-                        .backend
-                        .position_tables(keys.as_ref(), queries.as_ref(), heads)?,
-                )
+                Some(loader.backend.position_tables(
+                    keys.as_ref(),
+                    queries.as_ref(),
+                    heads,
+                    loader.precision,
+                )?)
             }
         };
         let mixing = layout.mixing.as_ref().map(|mixing| {
@@ -84,6 +86,7 @@ impl<B: Backend> SelfAttention<B> {
             heads,
             width: config.hidden_size,
             scale: attention.scale,
+            precision: loader.precision,
         })
     }
 
@@ -126,6 +129,7 @@ impl<B: Backend> SelfAttention<B> {
             width,
             heads: self.heads,
             scale: self.scale,
+            precision: self.precision,
             relative: self.positions.as_ref().zip(slots),
             mixing: self.mixing.as_ref(),
         };

@@ -94,13 +94,13 @@ pub struct ScoreTerms {
 /// head to show does not exist.
 ///
 /// ```
-/// use deberta_kernels::{Attention, Isa, Observation, explicit_attention};
+/// use deberta_kernels::{Attention, Isa, Precision, Observation, explicit_attention};
 /// use ndarray::{Array2, array};
 /// let (query, value) = (array![[0.0], [0.0]], array![[1.0], [3.0]]);
 /// let mut out = Array2::zeros((2, 1));
 /// let attention = Attention {
 ///     query: query.view(), key: query.view(), value: value.view(),
-///     heads: 1, scale: 1.0, bounds: &[0, 2], positions: None, relative: None,
+///     heads: 1, scale: 1.0, precision: Precision::F32, bounds: &[0, 2], positions: None, relative: None,
 /// };
 /// let show = Observation { heads: &[0], terms: false };
 /// let maps = explicit_attention(Isa::detect(), &attention, None, show, out.view_mut())?;
@@ -288,7 +288,7 @@ impl Block<'_> {
             sums.resize(rows * width, 0.0);
             let keys = 0..length;
             packed.weigh(
-                self.isa,
+                (self.isa, head.precision),
                 (weights, length),
                 rows,
                 keys,

@@ -13,7 +13,7 @@
 //!
 //! * `slots`: which row of the position table belongs to a distance.
 //! * `tables`: the projected tables PK and PQ, packed at load.
-//! * `panels`, `product`: packed operands, and the register tile that multiplies them.
+//! * `left`, `panels`, `product`: packed operands, and the register tile that multiplies them.
 //! * `position`: the two position terms of a block.
 //! * `tile`: one block of queries against one block of keys, step by step.
 //! * `stream`: the running softmax that joins the blocks.
@@ -37,6 +37,7 @@
 //! the logarithmic region windows get narrower, and far away both terms are constants.
 
 mod explicit;
+mod left;
 mod panels;
 mod position;
 mod product;
@@ -49,12 +50,13 @@ pub use explicit::{AttentionMap, HeadMixing, Observation, ScoreTerms, explicit_a
 pub use slots::{RelativePositions, SlotTable};
 pub use tables::PositionTables;
 
-use crate::gemm::Target;
+use crate::gemm::{Precision, Target};
 use crate::parallel::{parallel, wanted_tasks};
 use crate::shape::{check_bounds, check_matrix, check_positions, row_slice};
 use crate::{Isa, KernelError};
 use ndarray::{ArrayView2, ArrayViewMut2};
 use std::ops::Range;
+use tables::of_attention;
 use tile::{Head, Relative, STRIP};
 
 /// The operands of [`disentangled_attention`] over packed sequences of T tokens in all, with H heads of size D.
@@ -70,6 +72,9 @@ pub struct Attention<'a> {
     pub heads: usize,
     /// What scores are multiplied by.
     pub scale: f32,
+    /// What the operands of products are rounded to. Sums, the softmax and what joins the blocks are `f32`. There is no
+    /// attention in 8 bits: [`Precision::Int8`] computes as [`Precision::F32`].
+    pub precision: Precision,
     /// Boundaries of the sequences: B+1 numbers from 0 to T. Tokens attend to their own sequence only.
     pub bounds: &'a [usize],
     /// The position of each token within its sequence, rising; `None` where that is 0, 1, 2, …
@@ -87,14 +92,14 @@ pub struct Attention<'a> {
 /// [`KernelError`] if shapes, boundaries or positions do not fit, or the slot table is too short.
 ///
 /// ```
-/// use deberta_kernels::{Attention, Isa, disentangled_attention};
+/// use deberta_kernels::{Attention, Isa, Precision, disentangled_attention};
 /// use ndarray::{Array2, array};
 /// // Two tokens, one head of size 1, no position terms; equal scores average the values.
 /// let (query, value) = (array![[0.0], [0.0]], array![[1.0], [3.0]]);
 /// let mut out = Array2::zeros((2, 1));
 /// let attention = Attention {
 ///     query: query.view(), key: query.view(), value: value.view(),
-///     heads: 1, scale: 1.0, bounds: &[0, 2], positions: None, relative: None,
+///     heads: 1, scale: 1.0, precision: Precision::F32, bounds: &[0, 2], positions: None, relative: None,
 /// };
 /// disentangled_attention(Isa::detect(), &attention, out.view_mut())?;
 /// assert_eq!(out, array![[2.0], [2.0]]);
@@ -152,6 +157,10 @@ impl<'a> Attention<'a> {
         let size = width / heads;
         if let Some((tables, slots)) = self.relative {
             check_relative(tables, slots, heads, size, self.bounds, self.positions)?;
+            let (expected, found) = (of_attention(self.precision), tables.precision());
+            if expected != found {
+                return Err(KernelError::TablePrecision { expected, found });
+            }
         }
         Ok(size)
     }
@@ -167,6 +176,7 @@ impl<'a> Attention<'a> {
             length: sequence.len(),
             size,
             scale: self.scale,
+            precision: of_attention(self.precision),
             positions: self.positions.map(|all| &all[sequence.clone()]),
             relative: self.relative.map(|(tables, slots)| Relative {
                 keys: tables.keys(head),

@@ -21,10 +21,13 @@
 //! queries, runs along the queries. Its rows are keys, so blocks of it are transposed on their way to the scores.
 
 use super::SlotTable;
+use super::left::Left;
 use super::panels::{MOST_LANES, Panels, lanes};
 use super::product::Product;
 use super::tile::{SCORE_STRIDE, STRIP};
 use crate::Isa;
+use crate::gemm::Precision;
+use crate::gemm::dot::dispatch;
 use crate::isa::{Operation, Simd};
 use crate::memory::Aligned;
 use std::ops::Range;
@@ -92,8 +95,8 @@ struct Window<'a> {
 impl<'a> Window<'a> {
     /// Multiplies `rows` rows of D values with the columns of a table from slot `first` to slot `last`.
     fn multiply(
-        isa: Isa,
-        left: &[f32],
+        (isa, precision): (Isa, Precision),
+        left: Left<'_>,
         rows: usize,
         table: &Panels,
         first: u32,
@@ -104,9 +107,8 @@ impl<'a> Window<'a> {
         let panels = first as usize / lanes..last as usize / lanes + 1;
         let stride = panels.len() * lanes;
         products.reserve(STRIP * stride + 2 * MOST_LANES);
-        isa.dispatch(Product {
+        let product = Product {
             left,
-            left_stride: table.depth(),
             rows,
             depth: table.depth(),
             right: table.part(panels.start, 0),
@@ -114,7 +116,8 @@ impl<'a> Window<'a> {
             out: products,
             out_stride: stride,
             accumulate: false,
-        });
+        };
+        dispatch(isa, precision, product);
         Self {
             products,
             stride,
@@ -149,10 +152,10 @@ impl<'a> Window<'a> {
 /// Adds (or writes) `Q_i · PK[slot(i - j)]` for a strip of queries, whose rows are given, and a block of keys.
 #[allow(clippy::too_many_arguments)] // operands and places, spelled out
 pub(super) fn content_to_position(
-    isa: Isa,
+    (isa, precision): (Isa, Precision),
     distances: &Distances<'_>,
     table: &Panels,
-    rows: &[f32],
+    rows: Left<'_>,
     queries: &Range<usize>,
     keys: &Range<usize>,
     scratch: &mut PositionScratch,
@@ -166,7 +169,15 @@ pub(super) fn content_to_position(
         distances.slots.mirrored(lowest),
     );
     let products = &mut scratch.products;
-    let window = Window::multiply(isa, rows, queries.len(), table, first, last, products);
+    let window = Window::multiply(
+        (isa, precision),
+        rows,
+        queries.len(),
+        table,
+        first,
+        last,
+        products,
+    );
     isa.dispatch(AlongKeys {
         window,
         distances: *distances,
@@ -253,10 +264,10 @@ fn put<S: Simd>(s: S, term: S::Vector, score: &mut [f32], add: bool) {
 /// the first query and the first key of the strip.
 #[allow(clippy::too_many_arguments)] // operands and places, spelled out
 pub(super) fn position_to_content(
-    isa: Isa,
+    (isa, precision): (Isa, Precision),
     distances: &Distances<'_>,
     table: &Panels,
-    rows: &[f32],
+    rows: Left<'_>,
     keys: &Range<usize>,
     queries: &Range<usize>,
     scratch: &mut PositionScratch,
@@ -269,7 +280,15 @@ pub(super) fn position_to_content(
         distances.slots.rising(highest),
     );
     let products = &mut scratch.products;
-    let window = Window::multiply(isa, rows, keys.len(), table, first, last, products);
+    let window = Window::multiply(
+        (isa, precision),
+        rows,
+        keys.len(),
+        table,
+        first,
+        last,
+        products,
+    );
     isa.dispatch(AlongQueries {
         window,
         distances: *distances,

@@ -6,17 +6,17 @@
 //! Each sum is one chain of multiply-adds over ascending `k`, whatever the tile around it: results do not depend on
 //! how rows and columns were cut.
 
+use super::left::Left;
 use super::panels::Right;
-use crate::isa::{Operation, Simd};
+use crate::gemm::dot::{Dot, DotOperation, Edge};
+use crate::isa::Simd;
 
 /// Steps of `k` per turn of the innermost loop: the addresses of rows are computed once per turn.
 const UNROLLED: usize = 4;
 
-/// `out (+)= left·right` for `rows` rows and `vectors` vectors of columns.
+/// `out (+)= left·right` for `rows` rows and `vectors` vectors of columns, in `f32` or bf16.
 pub(super) struct Product<'a> {
-    /// Element `(i, k)` at `i·left_stride + k`.
-    pub(super) left: &'a [f32],
-    pub(super) left_stride: usize,
+    pub(super) left: Left<'a>,
     pub(super) rows: usize,
     pub(super) depth: usize,
     pub(super) right: Right<'a>,
@@ -28,46 +28,47 @@ pub(super) struct Product<'a> {
     pub(super) accumulate: bool,
 }
 
-impl Operation for Product<'_> {
-    type Output = ();
-
+impl DotOperation for Product<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let Self { rows, depth, .. } = self;
+    fn run<D: Dot>(self, d: D) {
+        assert!(D::STEP <= 2, "attention is not computed in 8 bits");
+        let Self {
+            rows, left, right, ..
+        } = self;
         if rows == 0 || self.vectors == 0 {
             return;
         }
+        let (lanes, steps) = (D::Simd::LANES, self.depth.div_ceil(D::STEP));
         let last = |count: usize| count.saturating_sub(1);
-        let right = self.right;
-        assert!(self.left.len() >= last(rows) * self.left_stride + depth);
+        assert!(left.data.len() >= last(rows) * left.stride + steps * D::LEFT);
         assert!(
-            depth == 0 || right.data.len() >= last(self.vectors) * right.across + depth * S::LANES
+            steps == 0 || right.data.len() >= last(self.vectors) * right.across + steps * lanes
         );
-        assert!(self.out_stride >= self.vectors * S::LANES || rows == 1);
-        assert!(self.out.len() >= last(rows) * self.out_stride + self.vectors * S::LANES);
+        assert!(self.out_stride >= self.vectors * lanes || rows == 1);
+        assert!(self.out.len() >= last(rows) * self.out_stride + self.vectors * lanes);
         // Strips of rows within columns, so that the columns of a tile stay in the first cache.
-        for (vector, width) in cuts(self.vectors, tile_vectors::<S>()) {
-            for (row, height) in cuts(rows, tile_rows::<S>()) {
+        for (vector, width) in cuts(self.vectors, tile_vectors::<D::Simd>()) {
+            for (row, height) in cuts(rows, tile_rows::<D::Simd>()) {
                 // SAFETY: the operands were checked to hold all rows, vectors and steps, and cuts lie within them.
                 unsafe {
                     let tile = Tile {
-                        left: self.left.as_ptr().add(row * self.left_stride),
-                        left_stride: self.left_stride,
-                        depth,
+                        left: left.data.as_ptr().add(row * left.stride),
+                        left_stride: left.stride,
+                        steps,
                         right: right.data.as_ptr().add(vector * right.across),
                         across: right.across,
                         out: self
                             .out
                             .as_mut_ptr()
-                            .add(row * self.out_stride + vector * S::LANES),
+                            .add(row * self.out_stride + vector * lanes),
                         out_stride: self.out_stride,
                         accumulate: self.accumulate,
                     };
                     match width {
-                        1 => tile.run::<S, 1>(s, height),
-                        2 => tile.run::<S, 2>(s, height),
-                        3 if tile_vectors::<S>() == 3 => tile.run::<S, 3>(s, height),
-                        _ => unreachable!("tiles are at most {} vectors wide", tile_vectors::<S>()),
+                        1 => tile.run::<D, 1>(d, height),
+                        2 => tile.run::<D, 2>(d, height),
+                        3 if tile_vectors::<D::Simd>() == 3 => tile.run::<D, 3>(d, height),
+                        _ => unreachable!("tiles are no wider than that"),
                     }
                 }
             }
@@ -97,10 +98,10 @@ fn cuts(count: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
 }
 
 struct Tile {
-    left: *const f32,
+    left: *const u8,
     left_stride: usize,
-    depth: usize,
-    right: *const f32,
+    steps: usize,
+    right: *const u32,
     across: usize,
     out: *mut f32,
     out_stride: usize,
@@ -113,15 +114,15 @@ impl Tile {
     /// # Safety
     /// The operands hold this many rows, vectors and steps.
     #[inline(always)]
-    unsafe fn run<S: Simd, const VECTORS: usize>(self, s: S, rows: usize) {
+    unsafe fn run<D: Dot, const VECTORS: usize>(self, d: D, rows: usize) {
         macro_rules! heights {
             ($($height:literal)*) => {
                 match rows {
-                    $($height if $height <= tile_rows::<S>() => {
+                    $($height if $height <= tile_rows::<D::Simd>() => {
                         // SAFETY: passed on from the caller; the constant equals `rows`.
-                        unsafe { self.fixed::<S, $height, VECTORS>(s) }
+                        unsafe { self.fixed::<D, $height, VECTORS>(d) }
                     })*
-                    _ => unreachable!("tiles are at most {} rows high", tile_rows::<S>()),
+                    _ => unreachable!("tiles are no higher than that"),
                 }
             };
         }
@@ -133,31 +134,33 @@ impl Tile {
     /// # Safety
     /// As above.
     #[inline(always)]
-    unsafe fn fixed<S: Simd, const ROWS: usize, const VECTORS: usize>(self, s: S) {
-        let mut sums = [[s.splat(0.0); VECTORS]; ROWS];
-        // SAFETY: the caller promises operands of these sizes.
+    unsafe fn fixed<D: Dot, const ROWS: usize, const VECTORS: usize>(self, d: D) {
+        let lanes = D::Simd::LANES;
+        // SAFETY: the caller promises operands of these sizes. Real sums need no factors at their end.
         unsafe {
+            let mut sums = [[d.begin(self.out, false); VECTORS]; ROWS];
             if self.accumulate {
                 for (i, sum) in sums.iter_mut().enumerate() {
                     for (v, value) in sum.iter_mut().enumerate() {
-                        *value = s.load(self.out.add(i * self.out_stride + v * S::LANES));
+                        *value = d.begin(self.out.add(i * self.out_stride + v * lanes), true);
                     }
                 }
             }
             let (mut left, mut right) = (self.left, self.right);
-            for _ in 0..self.depth / UNROLLED {
+            for _ in 0..self.steps / UNROLLED {
                 for k in 0..UNROLLED {
-                    self.step(s, &mut sums, left.add(k), right.add(k * S::LANES));
+                    self.step(d, &mut sums, left.add(k * D::LEFT), right.add(k * lanes));
                 }
-                left = left.add(UNROLLED);
-                right = right.add(UNROLLED * S::LANES);
+                left = left.add(UNROLLED * D::LEFT);
+                right = right.add(UNROLLED * lanes);
             }
-            for k in 0..self.depth % UNROLLED {
-                self.step(s, &mut sums, left.add(k), right.add(k * S::LANES));
+            for k in 0..self.steps % UNROLLED {
+                self.step(d, &mut sums, left.add(k * D::LEFT), right.add(k * lanes));
             }
             for (i, sum) in sums.iter().enumerate() {
                 for (v, value) in sum.iter().enumerate() {
-                    s.store(*value, self.out.add(i * self.out_stride + v * S::LANES));
+                    let out = self.out.add(i * self.out_stride + v * lanes);
+                    d.end(*value, out, self.accumulate, Edge::NONE);
                 }
             }
         }
@@ -168,23 +171,23 @@ impl Tile {
     /// # Safety
     /// As above.
     #[inline(always)]
-    unsafe fn step<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    unsafe fn step<D: Dot, const ROWS: usize, const VECTORS: usize>(
         &self,
-        s: S,
-        sums: &mut [[S::Vector; VECTORS]; ROWS],
-        left: *const f32,
-        right: *const f32,
+        d: D,
+        sums: &mut [[D::Sum; VECTORS]; ROWS],
+        left: *const u8,
+        right: *const u32,
     ) {
-        let mut columns = [s.splat(0.0); VECTORS];
         // SAFETY: the caller promises operands of these sizes.
         unsafe {
+            let mut columns = [d.columns(right); VECTORS];
             for (v, column) in columns.iter_mut().enumerate() {
-                *column = s.load(right.add(v * self.across));
+                *column = d.columns(right.add(v * self.across));
             }
             for (i, sum) in sums.iter_mut().enumerate() {
-                let value = s.splat(*left.add(i * self.left_stride));
+                let value = d.spread(left.add(i * self.left_stride));
                 for (total, column) in sum.iter_mut().zip(columns) {
-                    *total = s.mul_add(value, column, *total);
+                    *total = d.dot(*total, value, column);
                 }
             }
         }

@@ -1,6 +1,8 @@
 //! The projected relative-position tables, packed once when a model loads.
 
-use super::panels::{Panels, copy_rows};
+use super::left::copy_rows;
+use super::panels::Panels;
+use crate::gemm::Precision;
 use crate::shape::{check_matrix, row_slice};
 use crate::{Isa, KernelError};
 use ndarray::ArrayView2;
@@ -14,6 +16,7 @@ pub struct PositionTables {
     keys: Option<Vec<Panels>>,
     queries: Option<Vec<Panels>>,
     slots: usize,
+    precision: Precision,
 }
 
 impl PositionTables {
@@ -27,6 +30,21 @@ impl PositionTables {
         queries: Option<ArrayView2<'_, f32>>,
         heads: usize,
     ) -> Result<Self, KernelError> {
+        Self::with_precision(isa, Precision::F32, keys, queries, heads)
+    }
+
+    /// The same in another precision, that of the [`Attention`](super::Attention) that they are for.
+    ///
+    /// # Errors
+    /// As [`PositionTables::new`].
+    pub fn with_precision(
+        isa: Isa,
+        precision: Precision,
+        keys: Option<ArrayView2<'_, f32>>,
+        queries: Option<ArrayView2<'_, f32>>,
+        heads: usize,
+    ) -> Result<Self, KernelError> {
+        let precision = of_attention(precision);
         let shape = keys
             .or(queries)
             .map_or([0, heads], |t| [t.nrows(), t.ncols()]);
@@ -54,7 +72,7 @@ impl PositionTables {
                     }
                 }
                 let mut panels = Panels::default();
-                panels.pack_transposed(isa, &rows, size, slots, size);
+                panels.pack_transposed(isa, precision, &rows, size, slots, size);
                 panels
             };
             Ok(Some((0..heads).map(head).collect()))
@@ -63,12 +81,18 @@ impl PositionTables {
             keys: pack(keys, "keys", true)?,
             queries: pack(queries, "queries", false)?,
             slots: shape[0],
+            precision,
         })
     }
 
     /// The number of slots, `2·span`.
     pub fn slots(&self) -> usize {
         self.slots
+    }
+
+    /// The precision of the tables.
+    pub(super) fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// The packed position keys of a head, mirrored: the last slot first.
@@ -85,6 +109,14 @@ impl PositionTables {
     pub(super) fn heads(&self) -> Option<(usize, usize)> {
         let tables = self.keys.as_ref().or(self.queries.as_ref())?;
         Some((tables.len(), tables.first()?.depth()))
+    }
+}
+
+/// The precision in which attention computes: never less than bf16.
+pub(super) fn of_attention(precision: Precision) -> Precision {
+    match precision {
+        Precision::Bf16 => Precision::Bf16,
+        Precision::F32 | Precision::Int8 => Precision::F32,
     }
 }
 

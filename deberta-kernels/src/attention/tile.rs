@@ -1,12 +1,14 @@
 //! Blocks of queries against blocks of keys, for one head of one sequence.
 
 use super::SlotTable;
-use super::panels::{MOST_LANES, Panels, copy_rows, lanes};
+use super::left::{Left, LeftRows};
+use super::panels::{MOST_LANES, Panels, lanes};
 use super::position::{Distances, PositionScratch, content_to_position, position_to_content};
 use super::product::Product;
 use super::stream::{Expect, Finish, Fold, Running};
 use crate::Isa;
-use crate::gemm::Target;
+use crate::gemm::dot::dispatch;
+use crate::gemm::{Precision, Target};
 use crate::memory::Aligned;
 use std::cell::RefCell;
 use std::ops::Range;
@@ -30,6 +32,8 @@ pub(super) struct Head<'a> {
     /// D.
     pub(super) size: usize,
     pub(super) scale: f32,
+    /// F32 or Bf16.
+    pub(super) precision: Precision,
     pub(super) positions: Option<&'a [u32]>,
     pub(super) relative: Option<Relative<'a>>,
 }
@@ -50,9 +54,11 @@ pub(super) struct Packed {
     /// Kᵀ: D rows, L columns.
     keys: Panels,
     /// K: L rows, scaled, for the position-to-content term.
-    key_rows: Aligned<f32>,
+    key_rows: LeftRows,
     /// V: L rows, D columns.
     values: Panels,
+    /// Weights of a few rows, if they are to be rounded.
+    weights: LeftRows,
 }
 
 impl Packed {
@@ -60,32 +66,42 @@ impl Packed {
     pub(super) fn pack(&mut self, isa: Isa, head: &Head<'_>, scale: f32) {
         let (length, size) = (head.length, head.size);
         let (key, stride) = head.key;
-        self.keys.pack_transposed(isa, key, stride, length, size);
+        let precision = head.precision;
+        self.keys
+            .pack_transposed(isa, precision, key, stride, length, size);
         if head.relative.is_some_and(|r| r.queries.is_some()) {
-            self.key_rows.reserve(length * size);
-            let rows = &mut self.key_rows[..length * size];
-            copy_rows(isa, key, stride, size, scale, rows);
+            self.key_rows
+                .fill(isa, precision, key, stride, length, size, scale);
         }
         let (value, stride) = head.value;
-        self.values.pack(isa, value, stride, size, length);
+        self.values
+            .pack(isa, precision, value, stride, size, length);
     }
 
     /// `out (+)= weights·V` over some keys, for rows of weights that begin at the first of them;
     /// `out: [rows, value_width(D)]`.
     #[allow(clippy::too_many_arguments)] // operands and places, spelled out
     pub(super) fn weigh(
-        &self,
-        isa: Isa,
-        weights: (&[f32], usize),
+        &mut self,
+        (isa, precision): (Isa, Precision),
+        (weights, stride): (&[f32], usize),
         rows: usize,
         keys: Range<usize>,
         size: usize,
         out: &mut [f32],
         accumulate: bool,
     ) {
-        isa.dispatch(Product {
-            left: weights.0,
-            left_stride: weights.1,
+        let left = match precision {
+            Precision::F32 => Left::of_values(weights, stride),
+            _ => {
+                let count = keys.len();
+                self.weights
+                    .fill(isa, precision, weights, stride, rows, count, 1.0);
+                self.weights.from(0)
+            }
+        };
+        let product = Product {
+            left,
             rows,
             depth: keys.len(),
             right: self.values.part(0, keys.start),
@@ -93,7 +109,8 @@ impl Packed {
             out,
             out_stride: value_width(size),
             accumulate,
-        });
+        };
+        dispatch(isa, precision, product);
     }
 }
 
@@ -105,8 +122,8 @@ pub(super) fn value_width(size: usize) -> usize {
 /// The scores of a block, and what is needed on the way to them.
 #[derive(Default)]
 pub(super) struct Scores {
-    /// Scaled queries of a block: [QUERY_BLOCK, D].
-    queries: Aligned<f32>,
+    /// Scaled queries of a block: QUERY_BLOCK rows of D.
+    queries: LeftRows,
     /// [QUERY_BLOCK, SCORE_STRIDE]
     scores: Aligned<f32>,
     position: PositionScratch,
@@ -122,11 +139,10 @@ impl Scores {
         scale: f32,
     ) {
         let (query, stride) = head.query;
-        let count = queries.len() * head.size;
-        self.queries.reserve(count);
-        let rows = &mut self.queries[..count];
         let query = &query[queries.start * stride..];
-        copy_rows(isa, query, stride, head.size, scale, rows);
+        let (rows, width) = (queries.len(), head.size);
+        self.queries
+            .fill(isa, head.precision, query, stride, rows, width, scale);
         self.scores.reserve(QUERY_BLOCK * SCORE_STRIDE);
     }
 
@@ -145,10 +161,10 @@ impl Scores {
         for first in keys.clone().step_by(STRIP) {
             let strip = first..(first + STRIP).min(keys.end);
             position_to_content(
-                isa,
+                (isa, head.precision),
                 &distances,
                 table,
-                &packed.key_rows[strip.start * head.size..],
+                packed.key_rows.from(strip.start),
                 &strip,
                 queries,
                 &mut self.position,
@@ -173,10 +189,10 @@ impl Scores {
             return add;
         };
         content_to_position(
-            isa,
+            (isa, head.precision),
             &distances,
             table,
-            &self.queries[(strip.start - block) * head.size..],
+            self.queries.from(strip.start - block),
             strip,
             keys,
             &mut self.position,
@@ -200,9 +216,8 @@ impl Scores {
     ) {
         let lanes = lanes(isa);
         let row = strip.start - block;
-        isa.dispatch(Product {
-            left: &self.queries[row * head.size..],
-            left_stride: head.size,
+        let product = Product {
+            left: self.queries.from(row),
             rows: strip.len(),
             depth: head.size,
             right: packed.keys.part(keys.start / lanes, 0),
@@ -210,7 +225,8 @@ impl Scores {
             out: &mut self.scores[row * SCORE_STRIDE..],
             out_stride: SCORE_STRIDE,
             accumulate: add,
-        });
+        };
+        dispatch(isa, head.precision, product);
     }
 
     /// The scores of a strip, at rows [`SCORE_STRIDE`] apart.
@@ -311,7 +327,8 @@ fn attend_block(
                 first: start == 0,
             });
             let (weights, keys) = ((&*scores, SCORE_STRIDE), keys.clone());
-            packed.weigh(isa, weights, rows.len(), keys, head.size, sums, start > 0);
+            let form = (isa, head.precision);
+            packed.weigh(form, weights, rows.len(), keys, head.size, sums, start > 0);
             if last {
                 isa.dispatch(Finish {
                     running: &running,

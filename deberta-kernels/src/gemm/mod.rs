@@ -10,7 +10,7 @@
 //! * `transposed`: the product by `matrixmultiply`, for processors without a tile of ours.
 
 mod cut;
-mod dot;
+pub(crate) mod dot;
 mod epilogue;
 mod linear;
 mod peak;

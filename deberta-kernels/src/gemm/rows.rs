@@ -3,7 +3,7 @@
 //! `f32` is read where it lies. Otherwise every row is rounded once, before the tiles start, and not once per block; or
 //! by the product that makes it, while it is still in the cache.
 
-use super::dot::{Dot, DotOperation, dispatch};
+use super::dot::{Dot, DotOperation, dispatch, left_step};
 use super::tile::Rows;
 use super::weights::{PackedWeights, Precision};
 use crate::isa::{Isa, Portable};
@@ -49,7 +49,7 @@ impl Default for Layout {
 
 impl Layout {
     fn of(isa: Isa, precision: Precision, inputs: usize, group: Option<usize>) -> Self {
-        let step = steps(isa, precision);
+        let step = left_step(isa, precision);
         let bytes = inputs.div_ceil(step.0) * step.1;
         Self {
             isa,
@@ -265,17 +265,4 @@ impl DotOperation for Narrow<'_> {
             *factors = d.narrow(from, to);
         }
     }
-}
-
-/// Values and bytes per step of the left operand.
-fn steps(isa: Isa, precision: Precision) -> (usize, usize) {
-    struct Ask<'a>(&'a mut (usize, usize));
-    impl DotOperation for Ask<'_> {
-        fn run<D: Dot>(self, _: D) {
-            *self.0 = (D::STEP, D::LEFT);
-        }
-    }
-    let mut steps = (0, 0);
-    dispatch(isa, precision, Ask(&mut steps));
-    steps
 }

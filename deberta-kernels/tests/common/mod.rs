@@ -1,6 +1,8 @@
 //! What the kernel tests share: reproducible numbers, and the instruction sets to test.
 #![allow(dead_code)] // each test file uses its part
 
+pub(crate) mod attention;
+
 use deberta_kernels::Isa;
 
 /// Every instruction set of this processor, or the one that `DEBERTA_ISA` forces.

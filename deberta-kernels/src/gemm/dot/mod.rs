@@ -92,6 +92,15 @@ pub(crate) struct Edge {
     pub(crate) totals: *const f32,
 }
 
+impl Edge {
+    /// No factors, for sums that are real numbers already.
+    pub(crate) const NONE: Self = Self {
+        row: std::ptr::null(),
+        scales: std::ptr::null(),
+        totals: std::ptr::null(),
+    };
+}
+
 /// An algorithm over a [`Dot`]: everything in it that touches vectors must be `#[inline(always)]`.
 pub(crate) trait DotOperation {
     /// Runs.
@@ -134,6 +143,19 @@ pub(crate) fn dispatch(isa: Isa, precision: Precision, operation: impl DotOperat
             None => proven!(in_avx512, PairsInt8(simd)),
         },
     }
+}
+
+/// Values and bytes per step of the left operand.
+pub(crate) fn left_step(isa: Isa, precision: Precision) -> (usize, usize) {
+    struct Ask<'a>(&'a mut (usize, usize));
+    impl DotOperation for Ask<'_> {
+        fn run<D: Dot>(self, _: D) {
+            *self.0 = (D::STEP, D::LEFT);
+        }
+    }
+    let mut step = (0, 0);
+    dispatch(isa, precision, Ask(&mut step));
+    step
 }
 
 /// Defines functions in which the compiler may use certain instructions.
