@@ -3,8 +3,9 @@
 use crate::numbers;
 use deberta_kernels::{
     Activation, Attention, EmbeddingTable, Epilogue, HeadMixing, Isa, LayerNorm, Observation,
-    PackedWeights, PositionTables, Precision, RelativePositions, SlotTable, Storage, TokenConv,
-    disentangled_attention, explicit_attention, linear, softmax,
+    PackedWeights, PositionTables, Precision, RelativePositions, RoundedRows, SlotTable, Storage,
+    TokenConv, disentangled_attention, explicit_attention, linear, linear_of_rounded,
+    linear_rounded, softmax,
 };
 use ndarray::{Array2, s};
 use std::hint::black_box;
@@ -70,6 +71,10 @@ pub fn cases() -> Vec<(String, Make)> {
         add(
             format!("linear, gelu {precision:?} {TOKENS}x{WIDTH}x{INNER}"),
             Box::new(move |isa, name| product(isa, name, precision, shape, End::Gelu)),
+        );
+        add(
+            format!("feed-forward {precision:?} {TOKENS}x{WIDTH}x{INNER}"),
+            Box::new(move |isa, name| feed_forward(isa, name, precision)),
         );
         let shape = [TOKENS, INNER, WIDTH];
         add(
@@ -161,6 +166,35 @@ fn product(isa: Isa, name: String, precision: Precision, shape: [usize; 3], end:
                 End::Norm => epilogue.residual(residual.view()).norm(&norm),
             };
             linear(x.view(), &weights, &epilogue, black_box(out.view_mut())).expect("shapes fit");
+        }),
+    }
+}
+
+/// Both products of a feed-forward network, whose inner rows stay in rounded form.
+fn feed_forward(isa: Isa, name: String, precision: Precision) -> Case {
+    let w = numbers(WIDTH * INNER);
+    let pack = |outputs, inputs| {
+        PackedWeights::with_precision(isa, precision, &w, outputs, inputs)
+            .expect("as many weights as the shape says")
+    };
+    let (up, down) = (pack(INNER, WIDTH), pack(WIDTH, INNER));
+    let (x, biases) = (matrix(TOKENS, WIDTH), [numbers(INNER), numbers(WIDTH)]);
+    let norm = LayerNorm::new(numbers(WIDTH), numbers(WIDTH), 1e-7).expect("two of a length");
+    let (mut rows, mut out) = (RoundedRows::new(), Array2::zeros((TOKENS, WIDTH)));
+    Case {
+        name,
+        work: Work::Operations((2 * 2 * TOKENS * WIDTH * INNER) as f64, precision),
+        run: Box::new(move || {
+            let end = Epilogue::default()
+                .bias(&biases[0])
+                .activation(Activation::Gelu);
+            linear_rounded(x.view(), &up, &end, &down, &mut rows).expect("shapes fit");
+            let end = Epilogue::default()
+                .bias(&biases[1])
+                .residual(x.view())
+                .norm(&norm);
+            let out = black_box(out.view_mut());
+            linear_of_rounded(&rows, &down, &end, out).expect("shapes fit");
         }),
     }
 }

@@ -5,7 +5,8 @@ mod common;
 
 use common::{Random, assert_close, isas};
 use deberta_kernels::{
-    Activation, Epilogue, Isa, LayerNorm, PackedWeights, Precision, linear, reference,
+    Activation, Epilogue, Isa, LayerNorm, PackedWeights, Precision, RoundedRows, linear,
+    linear_of_rounded, linear_rounded, reference,
 };
 use ndarray::{Array2, ArrayView2, s};
 
@@ -339,6 +340,49 @@ fn one_row_is_as_good_as_many() {
                 "{precision:?} {} row {t}",
                 isa.name()
             );
+        }
+    }
+}
+
+#[test]
+fn rounded_rows_come_from_and_go_to_any_address_with_what_is_not_finite() {
+    let [tokens, width, inner] = [19, 21, 85];
+    let (up, down) = (
+        Layer::new([tokens, width, inner]),
+        Layer::new([tokens, inner, width]),
+    );
+    for (isa, precision) in all() {
+        let (first, second) = (up.weights(isa, precision), down.weights(isa, precision));
+        let gelu = Epilogue::default()
+            .bias(&up.bias)
+            .activation(Activation::Gelu);
+        let plain = Epilogue::default();
+        let mut rows = RoundedRows::new();
+        for bad in [0.5, f32::NAN, f32::INFINITY, 1e-41] {
+            let mut wide = Array2::from_elem((tokens, width + 5), f32::NAN);
+            wide.slice_mut(s![.., 3..3 + width]).assign(&up.x);
+            wide[(7, 3)] = bad;
+            let x = wide.slice(s![.., 3..3 + width]);
+            let mut values = Array2::zeros((tokens, inner));
+            linear(x, &first, &gelu, values.view_mut()).unwrap();
+            let mut expected = Array2::zeros((tokens, width));
+            linear(values.view(), &second, &plain, expected.view_mut()).unwrap();
+            linear_rounded(x, &first, &gelu, &second, &mut rows).unwrap();
+            let mut out = Array2::from_elem((tokens, width + 2), 7.0);
+            let inside = out.slice_mut(s![.., 1..=width]);
+            linear_of_rounded(&rows, &second, &plain, inside).unwrap();
+            let what = format!("{precision:?} {} {bad}", isa.name());
+            for ((t, n), expected) in expected.indexed_iter() {
+                let found = out[(t, n + 1)];
+                assert_eq!(found.is_finite(), expected.is_finite(), "{what}: {t}, {n}");
+                assert!(
+                    found == *expected || !found.is_finite(),
+                    "{what}: {t}, {n}: {found}, {expected}"
+                );
+                assert_eq!(found.is_finite(), t != 7 || bad.is_finite(), "{what}: {t}");
+            }
+            let edges = out.column(0).into_iter().chain(out.column(width + 1));
+            assert!(edges.copied().all(|v| v == 7.0), "{what}: overwritten");
         }
     }
 }
