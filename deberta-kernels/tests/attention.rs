@@ -5,7 +5,7 @@ mod common;
 use common::attention::{CASES, Case, Operands, bounds, consecutive, scale};
 use common::{Random, assert_close, isas, pool};
 use deberta_kernels::{
-    Attention, Isa, KernelError, PositionTables, Precision, RelativePositions, SlotTable,
+    Attention, KernelError, PositionTables, Precision, RelativePositions, SlotTable,
     disentangled_attention,
 };
 use ndarray::{Array2, s};
