@@ -1,6 +1,7 @@
 //! Linear layers: `x·Wᵀ` with weights packed beforehand and an [`Epilogue`].
 //!
-//! * `weights`: the weights in panels, [`PackedWeights`], made once at load; `quantize`: those of 8 bits.
+//! * `weights`: the weights in panels, [`PackedWeights`], made once at load; `pack`: from rows to panels; `quantize`: those
+//!   of 8 bits.
 //! * `rows`: the activations in the form that the precision asks for, [`RoundedRows`].
 //! * `dot`: sums of products, which is all that depends on precision and instruction set.
 //! * `tile`: the register tile over them, and how tiles cover a block.
@@ -13,6 +14,7 @@ mod cut;
 pub(crate) mod dot;
 mod epilogue;
 mod linear;
+mod pack;
 mod peak;
 mod quantize;
 mod rows;

@@ -3,56 +3,83 @@
 //! Each output has a scale for every group of inputs ([`group_size`]): `w ≈ scale·p` with `p` from -127 to 127 and
 //! `scale = max |w| / 127`.
 
-use super::weights::{LARGEST_GROUP, group_size};
+use super::weights::{LARGEST_GROUP, Panel, group_size};
 use crate::isa::{Operation, Simd};
 
 /// The largest quantised weight.
 const LARGEST: f32 = 127.0;
 
-/// Packs up to `width` rows, four values per step, with the scale and the sum of each group of each row.
+/// Packs rows as the columns of a panel from number `lane` on, four values per step, with the scale and the sum of each
+/// group of each row; and, with a typical input, adds what rounding takes from its product: `Σ_k (w_k - ŵ_k)·mean_k`.
 ///
 /// NaN or an infinity makes the scale of its group NaN.
-pub(super) struct QuantizePanel<'a> {
-    /// `[up to width, inputs]`
+pub(super) struct QuantizeRows<'a, 'b> {
+    /// `[rows, inputs]`
     pub(super) rows: &'a [f32],
     pub(super) inputs: usize,
-    /// `[steps, width]`
-    pub(super) panel: &'a mut [u32],
-    pub(super) width: usize,
-    /// `[groups, width]`
-    pub(super) scales: &'a mut [f32],
-    /// `[groups, width]`
-    pub(super) totals: &'a mut [f32],
-    /// A typical input and, for each row, what rounding takes from its product with that: `Σ_k (w_k - ŵ_k)·mean_k`.
-    pub(super) drift: Option<(&'a [f32], &'a mut [f32])>,
+    pub(super) lane: usize,
+    pub(super) mean: Option<&'a [f32]>,
+    pub(super) panel: &'a mut Panel<'b>,
 }
 
-impl Operation for QuantizePanel<'_> {
+impl Operation for QuantizeRows<'_, '_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(mut self, s: S) {
-        let width = self.width;
-        let size = group_size(self.inputs);
+    fn run<S: Simd>(self, s: S) {
+        let Panel {
+            data,
+            width,
+            scales,
+            totals,
+            drift,
+            ..
+        } = self.panel;
+        let (width, size) = (*width, group_size(self.inputs));
         let mut bytes = [0; LARGEST_GROUP];
-        for (lane, row) in self.rows.chunks_exact(self.inputs).enumerate() {
+        for (row, lane) in self.rows.chunks_exact(self.inputs).zip(self.lane..) {
             for (index, group) in row.chunks(size).enumerate() {
                 let bytes = &mut bytes[..group.len().next_multiple_of(4)];
                 let scale = quantize(s, group, bytes);
-                if let Some((mean, drift)) = &mut self.drift {
+                if let (Some(mean), Some(drift)) = (self.mean, drift.as_mut()) {
                     let mean = &mean[index * size..][..group.len()];
                     drift[lane] += lost(group, bytes, scale, mean);
                 }
-                self.scales[index * width + lane] = scale;
-                let total: i32 = bytes.iter().map(|&p| i32::from(p.cast_signed())).sum();
-                self.totals[index * width + lane] = total as f32;
-                let steps = self.panel[index * size / 4 * width..].chunks_mut(width);
+                scales[index * width + lane] = scale;
+                totals[index * width + lane] = total(bytes);
+                let steps = data[index * size / 4 * width..].chunks_mut(width);
                 for (columns, quad) in steps.zip(bytes.as_chunks::<4>().0) {
                     columns[lane] = u32::from_le_bytes(*quad);
                 }
             }
         }
     }
+}
+
+/// Writes the sum of each group of a row of signed bytes.
+pub(super) struct SumGroups<'a, T> {
+    pub(super) row: &'a [u8],
+    /// Bytes per group.
+    pub(super) size: usize,
+    pub(super) to: T,
+}
+
+impl<'a, T: Iterator<Item = &'a mut f32>> Operation for SumGroups<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        for (group, to) in self.row.chunks(self.size).zip(self.to) {
+            *to = total(group);
+        }
+    }
+}
+
+/// The sum of signed bytes.
+#[inline(always)]
+fn total(bytes: &[u8]) -> f32 {
+    let total: i32 = bytes.iter().map(|&p| i32::from(p.cast_signed())).sum();
+    total as f32
 }
 
 /// A vector, or less than one filled up with zeros.

@@ -1,9 +1,9 @@
 //! The weights of a linear layer in the form and order in which tiles read them.
 
 use super::dot::{Dot, DotOperation, dispatch};
-use super::quantize::QuantizePanel;
+use super::pack::Source;
 use super::tile::VECTORS;
-use super::{dot, transposed};
+use super::transposed;
 use crate::KernelError;
 use crate::isa::{Isa, Simd};
 use crate::memory::Aligned;
@@ -36,7 +36,7 @@ pub(super) const LARGEST_GROUP: usize = 256;
 /// The inputs that share a scale: as few groups as possible, as equal as possible, each a whole number of steps.
 pub(super) fn group_size(inputs: usize) -> usize {
     inputs
-        .div_ceil(inputs.div_ceil(LARGEST_GROUP))
+        .div_ceil(inputs.div_ceil(LARGEST_GROUP).max(1))
         .next_multiple_of(4)
 }
 
@@ -180,6 +180,82 @@ impl PackedWeights {
         Ok((weights, drift))
     }
 
+    /// Packs weights that are in [`Precision::Int8`] already, as [`PackedWeights::quantized_row`] gives them:
+    /// `read(rows, to)` writes these rows of `[outputs, inputs]` to `to`, a signed byte per weight, and `scales` is
+    /// `[outputs, groups]`. The result is that of quantising, on every instruction set.
+    ///
+    /// # Errors
+    /// [`KernelError::Shape`] if there are no weights, or not a scale for every output and
+    /// [group](PackedWeights::quantized_groups), and whatever `read` returns.
+    ///
+    /// ```
+    /// use deberta_kernels::{Isa, KernelError, PackedWeights};
+    /// let (rows, scales) = ([1_i8, -2, 3, 4, 5, -6].map(|w| w as u8), [0.5, 0.25]);
+    /// let weights = PackedWeights::from_quantized(Isa::detect(), 2, 3, &scales, |outputs, to| {
+    ///     to.copy_from_slice(&rows[outputs.start * 3..outputs.end * 3]);
+    ///     Ok::<(), KernelError>(())
+    /// })?;
+    /// assert_eq!(weights.quantized_row(1), Some((vec![4, 5, -6], vec![0.25])));
+    /// # Ok::<(), KernelError>(())
+    /// ```
+    pub fn from_quantized<E: From<KernelError> + Send>(
+        isa: Isa,
+        outputs: usize,
+        inputs: usize,
+        scales: &[f32],
+        read: impl Fn(Range<usize>, &mut [u8]) -> Result<(), E> + Sync,
+    ) -> Result<Self, E> {
+        check_size(outputs, inputs)?;
+        let groups = Self::quantized_groups(inputs);
+        if outputs.checked_mul(groups) != Some(scales.len()) {
+            return Err(KernelError::Shape {
+                argument: "scales",
+                expected: vec![outputs, groups],
+                found: vec![scales.len()],
+            }
+            .into());
+        }
+        let mut packed = Packed::zeros(isa, Precision::Int8, outputs, inputs);
+        packed.fill(outputs, None, |panel| {
+            panel.quantized(isa, inputs, scales, &read)
+        })?;
+        Ok(Self {
+            isa,
+            outputs,
+            inputs,
+            precision: Precision::Int8,
+            form: Form::Packed(packed),
+        })
+    }
+
+    /// How many groups of a row's weights have a scale of their own in [`Precision::Int8`]: as few as possible of at
+    /// most 256 weights, as equal as possible, each but the last a multiple of four.
+    pub fn quantized_groups(inputs: usize) -> usize {
+        inputs.div_ceil(group_size(inputs).max(1))
+    }
+
+    /// The weights of one output, from -127 to 127, and the scale of each [group](PackedWeights::quantized_groups),
+    /// which they are to be multiplied by. `None` if there is no such output, or the precision is another one.
+    pub fn quantized_row(&self, output: usize) -> Option<(Vec<i8>, Vec<f32>)> {
+        let Form::Packed(packed) = &self.form else {
+            return None;
+        };
+        let groups = packed.groups.as_ref()?;
+        if output >= self.outputs {
+            return None;
+        }
+        let (panel, lane) = (output / packed.width, output % packed.width);
+        let steps = packed.panel(panel).chunks_exact(packed.width);
+        let mut row: Vec<i8> = steps
+            .flat_map(|step| step[lane].to_le_bytes())
+            .map(u8::cast_signed)
+            .collect();
+        row.truncate(self.inputs);
+        let (scales, _) = packed.factors(panel);
+        let scales = (0..groups.count).map(|group| scales[group * packed.width + lane]);
+        Some((row, scales.collect()))
+    }
+
     fn build<E: From<KernelError> + Send>(
         isa: Isa,
         precision: Precision,
@@ -188,20 +264,22 @@ impl PackedWeights {
         drift: Option<(&[f32], &mut [f32])>,
         read: impl Fn(Range<usize>, &mut [f32]) -> Result<(), E> + Sync,
     ) -> Result<Self, E> {
-        let total = outputs.checked_mul(inputs).filter(|&n| n > 0);
-        if total.is_none_or(|n| n > isize::MAX as usize / 8) {
-            return Err(KernelError::Shape {
-                argument: "weights",
-                expected: vec![1, 1],
-                found: vec![outputs, inputs],
-            }
-            .into());
-        }
+        check_size(outputs, inputs)?;
         let form = match (isa, precision) {
             (Isa::Generic(_), Precision::F32) => {
                 Form::Transposed(transposed::read(outputs, inputs, &read)?)
             }
-            _ => Form::Packed(Packed::read(isa, precision, outputs, inputs, drift, &read)?),
+            _ => {
+                let (mean, drift) = drift.unzip();
+                let source = Source {
+                    inputs,
+                    mean,
+                    read: &read,
+                };
+                let mut packed = Packed::zeros(isa, precision, outputs, inputs);
+                packed.fill(outputs, drift, |panel| source.pack(isa, precision, panel))?;
+                Form::Packed(packed)
+            }
         };
         Ok(Self {
             isa,
@@ -254,75 +332,94 @@ impl PackedWeights {
     }
 }
 
+/// Refuses matrices without weights, and those too large to address.
+fn check_size(outputs: usize, inputs: usize) -> Result<(), KernelError> {
+    match outputs.checked_mul(inputs) {
+        Some(1..=MOST_WEIGHTS) => Ok(()),
+        _ => Err(KernelError::Shape {
+            argument: "weights",
+            expected: vec![1, 1],
+            found: vec![outputs, inputs],
+        }),
+    }
+}
+
+/// More would not be addressable, whatever the precision.
+const MOST_WEIGHTS: usize = isize::MAX as usize / 8;
+
+/// A panel to fill, and the factors of its columns.
+pub(super) struct Panel<'a> {
+    /// Which outputs its columns are.
+    pub(super) outputs: Range<usize>,
+    /// `[steps, width]`, zero so far.
+    pub(super) data: &'a mut [u32],
+    pub(super) width: usize,
+    /// `[groups, width]`
+    pub(super) scales: &'a mut [f32],
+    /// `[groups, width]`
+    pub(super) totals: &'a mut [f32],
+    /// One for each output, if it is asked for.
+    pub(super) drift: Option<&'a mut [f32]>,
+}
+
 impl Packed {
-    fn read<E: From<KernelError> + Send>(
-        isa: Isa,
-        precision: Precision,
-        outputs: usize,
-        inputs: usize,
-        drift: Option<(&[f32], &mut [f32])>,
-        read: &(impl Fn(Range<usize>, &mut [f32]) -> Result<(), E> + Sync),
-    ) -> Result<Self, E> {
+    /// For weights of this shape, all of them zero so far.
+    fn zeros(isa: Isa, precision: Precision, outputs: usize, inputs: usize) -> Self {
         let Layout { width, step } = layout(isa, precision);
         let steps = inputs.div_ceil(step);
         let panels = outputs.div_ceil(width);
-        let group_count = match precision {
-            Precision::Int8 => inputs.div_ceil(group_size(inputs)),
-            _ => 0,
-        };
-        let mut data = Aligned::zeros(panels * steps * width);
-        let mut scales = vec![0.0; panels * group_count * width];
-        let mut totals = scales.clone();
-        let (panel_scales, panel_totals) =
-            (divide(&mut scales, panels), divide(&mut totals, panels));
-        let (mean, mut drift) = match drift {
-            Some((mean, drift)) => (Some(mean), drift.chunks_mut(width)),
-            None => (None, [].chunks_mut(width)),
-        };
-        let drifts: Vec<_> = (0..panels).map(|_| mean.zip(drift.next())).collect();
-        let factors = panel_scales.into_par_iter().zip(panel_totals);
-        data.par_chunks_mut(steps * width)
-            .zip(factors.zip(drifts))
-            .enumerate()
-            .try_for_each_init(
-                || vec![0.0; width.min(outputs) * inputs],
-                |rows, (index, (panel, ((scales, totals), drift)))| {
-                    let range = index * width..outputs.min((index + 1) * width);
-                    let rows = &mut rows[..range.len() * inputs];
-                    read(range, rows)?;
-                    match precision {
-                        Precision::F32 => {
-                            pack(rows, inputs, panel, width, |&x: &f32| x.to_bits());
-                        }
-                        Precision::Bf16 => pack_pairs(rows, inputs, panel, width),
-                        Precision::Int8 => {
-                            isa.dispatch(QuantizePanel {
-                                rows,
-                                inputs,
-                                panel,
-                                width,
-                                scales,
-                                totals,
-                                drift,
-                            });
-                        }
-                    }
-                    Ok::<_, E>(())
-                },
-            )?;
-        let groups = (group_count > 0).then_some(Groups {
-            scales,
-            totals,
-            count: group_count,
-            size: group_size(inputs),
+        let groups = (precision == Precision::Int8).then(|| {
+            let count = PackedWeights::quantized_groups(inputs);
+            let factors = vec![0.0; panels * count * width];
+            Groups {
+                scales: factors.clone(),
+                totals: factors,
+                count,
+                size: group_size(inputs),
+            }
         });
-        Ok(Self {
-            data,
+        Self {
+            data: Aligned::zeros(panels * steps * width),
             width,
             step,
             steps,
             groups,
-        })
+        }
+    }
+
+    /// Fills every panel, on the current rayon pool.
+    fn fill<E: Send>(
+        &mut self,
+        outputs: usize,
+        drift: Option<&mut [f32]>,
+        fill: impl Fn(Panel<'_>) -> Result<(), E> + Sync,
+    ) -> Result<(), E> {
+        let (width, panels) = (self.width, self.panels());
+        let (scales, totals) = match &mut self.groups {
+            Some(groups) => (&mut groups.scales[..], &mut groups.totals[..]),
+            None => Default::default(),
+        };
+        let factors = divide(scales, panels)
+            .into_par_iter()
+            .zip(divide(totals, panels));
+        let mut drift = drift.map(|drift| drift.chunks_mut(width));
+        let drifts: Vec<_> = (0..panels)
+            .map(|_| drift.as_mut().and_then(Iterator::next))
+            .collect();
+        self.data
+            .par_chunks_mut(self.steps * width)
+            .zip(factors.zip(drifts))
+            .enumerate()
+            .try_for_each(|(index, (data, ((scales, totals), drift)))| {
+                fill(Panel {
+                    outputs: index * width..outputs.min((index + 1) * width),
+                    data,
+                    width,
+                    scales,
+                    totals,
+                    drift,
+                })
+            })
     }
 
     /// The number of panels.
@@ -357,34 +454,6 @@ fn divide(all: &mut [f32], parts: usize) -> Vec<&mut [f32]> {
     (0..parts)
         .map(|_| chunks.next().unwrap_or_default())
         .collect()
-}
-
-/// Values of k that are transposed at a time: a block of a panel then stays in the first-level cache.
-const TRANSPOSED: usize = 64;
-
-/// Packs up to `width` rows, one value per step.
-fn pack<T>(rows: &[T], inputs: usize, panel: &mut [u32], width: usize, bits: impl Fn(&T) -> u32) {
-    for start in (0..inputs).step_by(TRANSPOSED) {
-        let depth = start..inputs.min(start + TRANSPOSED);
-        let block = &mut panel[start * width..depth.end * width];
-        for (lane, row) in rows.chunks_exact(inputs).enumerate() {
-            for (group, value) in block.chunks_exact_mut(width).zip(&row[depth.clone()]) {
-                group[lane] = bits(value);
-            }
-        }
-    }
-}
-
-/// Packs up to `width` rows, two values per step.
-fn pack_pairs(rows: &[f32], inputs: usize, panel: &mut [u32], width: usize) {
-    let pairs: Vec<u32> = rows
-        .chunks_exact(inputs)
-        .flat_map(|row| {
-            row.chunks(2)
-                .map(|pair| dot::pair(pair[0], pair.get(1).copied().unwrap_or(0.0)))
-        })
-        .collect();
-    pack(&pairs, inputs.div_ceil(2), panel, width, |&pair| pair);
 }
 
 /// What the tiles of an instruction set and a precision ask of the right operand.
