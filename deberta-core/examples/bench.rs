@@ -34,9 +34,9 @@ struct Arguments {
     /// Shapes, batch x length, separated by commas.
     #[arg(long, default_value = "1x128", value_delimiter = ',', value_parser = shape)]
     shapes: Vec<(usize, usize)>,
-    /// The arithmetic.
-    #[arg(long, value_enum, default_value = "f32")]
-    precision: PrecisionName,
+    /// The arithmetic [default: int8 if the files are, else f32]
+    #[arg(long)]
+    precision: Option<PrecisionName>,
     /// Threads, by default all.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
@@ -125,10 +125,8 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(threads) => threads.into(),
         None => std::thread::available_parallelism()?.get(),
     };
-    let options = LoadOptions::default()
-        .threads(threads)
-        .head(HeadKind::Base)
-        .precision(arguments.precision.into());
+    let mut options = LoadOptions::default().threads(threads).head(HeadKind::Base);
+    options.precision = arguments.precision.map(Into::into);
     let model = Model::load(model::directory(&arguments.model)?, options)?;
     let name = arguments
         .model
@@ -156,7 +154,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         times.sort_by(f64::total_cmp);
         let line = serde_json::json!({
             "system": "ours",
-            "precision": arguments.precision.to_string(),
+            "precision": model.precision().to_string(),
             "threads": threads,
             "model": name,
             "batch": sequences,
@@ -185,7 +183,7 @@ fn profile(
     }
     let isa = deberta_kernels::Isa::from_env()?;
     let peak = |precision| deberta_kernels::peak(isa, precision) * threads as f64;
-    let linear = peak(arguments.precision.into());
+    let linear = peak(model.precision());
     let single = peak(deberta_core::Precision::F32);
     let median = |stage| {
         let mut times: Vec<f64> = profiles
@@ -242,7 +240,7 @@ fn profile(
         "{} tokens in {} sequences, {} with {}, {threads} threads; peak {:.0} Gop/s, in f32 {:.0}\n{table}\n",
         batch.ids().len(),
         batch.len(),
-        arguments.precision,
+        model.precision(),
         isa.name(),
         linear / 1e9,
         single / 1e9,

@@ -1,7 +1,7 @@
 //! Writes a model of any format as a clean safetensors directory.
 //!
 //! ```text
-//! cargo run --release -p deberta-core --example convert -- DIR OUT [--dtype f16]
+//! cargo run --release -p deberta-core --example convert -- DIR OUT [--dtype f16] [--precision int8]
 //! ```
 
 #[path = "common/report.rs"]
@@ -30,6 +30,15 @@ struct Options {
     /// The type of the weights, by default what they are
     #[arg(long)]
     dtype: Option<DtypeName>,
+    /// Round the linear layers of the encoder: the model then loads at once in this precision, and in no other
+    #[arg(long)]
+    precision: Option<PrecisionName>,
+}
+
+/// What linear layers can be rounded to.
+#[derive(Clone, Copy, ValueEnum)]
+enum PrecisionName {
+    Int8,
 }
 
 /// The types by name.
@@ -63,6 +72,9 @@ fn run(options: &Options) -> Result<(), Failure> {
     let mut how = ConvertOptions::default();
     if let Some(dtype) = options.dtype {
         how = how.dtype(dtype.into());
+    }
+    if let Some(PrecisionName::Int8) = options.precision {
+        how = how.int8();
     }
     let bar = ProgressBar::new(0).with_style(
         ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} · {msg}")

@@ -83,8 +83,9 @@ fn facts(found: &Inspection) -> Table {
     row(
         "files",
         format!(
-            "{}, {files} file{}, {}, tensors of {}",
+            "{}{}, {files} file{}, {}, tensors of {}",
             checkpoint.format(),
+            if checkpoint.is_int8() { " in int8" } else { "" },
             if files == 1 { "" } else { "s" },
             size(checkpoint.total_bytes() as f64),
             types(found)
@@ -212,7 +213,10 @@ fn memory(found: &Inspection) -> Table {
         }
     }
     let parameters = &found.parameters;
-    for (name, bytes) in [("f32", 4.0), ("f16, bf16", 2.0), ("int8", 1.0)] {
+    let forms = [("f32", 4.0), ("f16, bf16", 2.0), ("int8", 1.0)];
+    // What is rounded to 8 bits is held in no other way.
+    let first = if found.checkpoint.is_int8() { 2 } else { 0 };
+    for &(name, bytes) in &forms[first..] {
         let parts = [
             parameters.layers + parameters.heads,
             found.position_values,

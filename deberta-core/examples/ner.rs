@@ -44,9 +44,9 @@ struct Options {
     /// Threads to use, by default all
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
-    /// Arithmetic of the encoder's linear layers
-    #[arg(long, value_enum, default_value = "f32")]
-    precision: PrecisionName,
+    /// Arithmetic of the encoder's linear layers [default: int8 if the files are, else f32]
+    #[arg(long)]
+    precision: Option<PrecisionName>,
     /// One JSON object per text
     #[arg(long)]
     json: bool,
@@ -71,7 +71,8 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), Failure> {
-    let mut load = LoadOptions::default().precision(options.precision.into());
+    let mut load = LoadOptions::default();
+    load.precision = options.precision.map(Into::into);
     if let Some(threads) = options.threads {
         load = load.threads(threads.into());
     }

@@ -37,7 +37,8 @@ pub struct Inspection {
     pub vocabulary_rows: usize,
     /// Parameters by part.
     pub parameters: Parameters,
-    /// Values of the projected position tables, which are computed at load: all layers together.
+    /// Values of the projected position tables, which are computed at load unless the weights are in 8 bits: all layers
+    /// together.
     pub position_values: usize,
     /// Tensors that no head and no encoder uses.
     pub unused: Vec<String>,
@@ -140,6 +141,9 @@ fn count(checkpoint: &Checkpoint, base: &Layout, used: &[Layout]) -> (Parameters
     };
     let (mut parameters, mut unused) = (Parameters::default(), Vec::new());
     for tensor in checkpoint.tensors().filter(|t| !t.is_position_buffer()) {
+        if checkpoint.is_int8() && is_made(&tensor) && is(base, &tensor) {
+            continue;
+        }
         let part = if is(base, &tensor) {
             if tensor.canonical_name().starts_with("embeddings.") {
                 &mut parameters.embeddings
@@ -155,6 +159,13 @@ fn count(checkpoint: &Checkpoint, base: &Layout, used: &[Layout]) -> (Parameters
         *part += tensor.elements();
     }
     (parameters, unused)
+}
+
+/// Whether a tensor of a file in 8 bits is no parameter: a scale, or a table that parameters have been made into.
+fn is_made(tensor: &TensorInfo<'_>) -> bool {
+    let made = [".weight_scale", ".position_keys", ".position_queries"];
+    made.iter()
+        .any(|end| tensor.canonical_name().ends_with(end))
 }
 
 impl Inspection {

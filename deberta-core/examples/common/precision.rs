@@ -2,7 +2,6 @@
 
 use clap::ValueEnum;
 use deberta_core::Precision;
-use std::fmt;
 
 /// The arithmetic of the encoder's linear layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -22,15 +21,5 @@ impl From<PrecisionName> for Precision {
             PrecisionName::Bf16 => Self::Bf16,
             PrecisionName::Int8 => Self::Int8,
         }
-    }
-}
-
-impl fmt::Display for PrecisionName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::F32 => "f32",
-            Self::Bf16 => "bf16",
-            Self::Int8 => "int8",
-        })
     }
 }

@@ -1,6 +1,6 @@
 //! Reads everything that a checkpoint offers, and checks what must hold of any.
 
-use deberta_core::checkpoint::{Checkpoint, Dim, Dtype, TensorSpec};
+use deberta_core::checkpoint::{Checkpoint, Dim, Dtype, ElementKind, TensorSpec};
 
 /// Opens a file of any bytes and reads all of it.
 pub fn read(name: &str, bytes: Vec<u8>) {
@@ -19,6 +19,7 @@ pub fn read(name: &str, bytes: Vec<u8>) {
         }
         let shape: Vec<Dim> = tensor.shape().iter().map(|&n| Dim::Exactly(n)).collect();
         let spec = TensorSpec {
+            elements: ElementKind::Float,
             name: tensor.canonical_name().to_owned(),
             scope: tensor.scope(),
             shape,

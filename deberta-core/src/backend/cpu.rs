@@ -44,6 +44,16 @@ impl Linear {
             None => epilogue,
         }
     }
+
+    /// The weights.
+    pub(crate) fn weights(&self) -> &PackedWeights {
+        &self.weights
+    }
+
+    /// The bias.
+    pub(crate) fn bias(&self) -> Option<&[f32]> {
+        self.bias.as_deref()
+    }
 }
 
 impl Cpu {
@@ -93,6 +103,18 @@ impl Backend for Cpu {
                 PackedWeights::from_rows(self.isa, precision, outputs, inputs, read)?
             }
         };
+        Ok(Linear { weights, bias })
+    }
+
+    fn quantized(
+        &self,
+        weight: &impl WeightRows,
+        scales: &[f32],
+        bias: Option<Vec<f32>>,
+    ) -> Result<Linear, Error> {
+        let (outputs, inputs) = weight.shape();
+        let read = |rows, to: &mut [u8]| weight.read_bytes(rows, to);
+        let weights = PackedWeights::from_quantized(self.isa, outputs, inputs, scales, read)?;
         Ok(Linear { weights, bias })
     }
 

@@ -6,7 +6,7 @@
 mod arena;
 mod cpu;
 
-pub(crate) use cpu::Cpu;
+pub(crate) use cpu::{Cpu, Linear};
 
 use crate::checkpoint::MappedTable;
 use crate::{Activation, Batch, Error};
@@ -43,6 +43,13 @@ pub(crate) trait Backend: Sized + Send + Sync {
         weight: &impl WeightRows,
         bias: Option<Vec<f32>>,
         form: LinearForm<'_>,
+    ) -> Result<Self::Linear, Error>;
+    /// Takes over a linear layer whose weights are in 8 bits, with a scale for every output and group of inputs.
+    fn quantized(
+        &self,
+        weight: &impl WeightRows,
+        scales: &[f32],
+        bias: Option<Vec<f32>>,
     ) -> Result<Self::Linear, Error>;
     /// Takes over a layer normalisation.
     fn norm(&self, weight: Vec<f32>, bias: Vec<f32>, eps: f32) -> Result<Self::Norm, Error>;
@@ -146,6 +153,8 @@ pub(crate) trait WeightRows: Sync {
     fn shape(&self) -> (usize, usize);
     /// Writes some rows to `to`, row-major.
     fn read(&self, rows: Range<usize>, to: &mut [f32]) -> Result<(), Error>;
+    /// The same of weights in 8 bits, which are signed bytes.
+    fn read_bytes(&self, rows: Range<usize>, to: &mut [u8]) -> Result<(), Error>;
 }
 
 /// One table and the row of it that each token takes.

@@ -57,6 +57,10 @@ pub(super) fn widen_finite(
 
 /// Refuses NaN and infinities.
 pub(super) fn check_finite(values: &[f32], place: Place<'_>) -> Result<(), Error> {
+    // Without a way out of the loop it becomes vectors.
+    if values.iter().fold(true, |all, v| all & v.is_finite()) {
+        return Ok(());
+    }
     match values.iter().position(|value| !value.is_finite()) {
         None => Ok(()),
         Some(index) => Err(Error::NonFinite {

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::dtype::Dtype;
 use super::elements;
 use super::info::Format;
 use super::mmap::Mapping;
+use super::spec::ElementKind;
 use super::tensor::Tensor;
 use super::{header, torch};
 use crate::Error;
@@ -28,6 +30,7 @@ pub(super) struct WeightsFile {
     mapping: Arc<Mapping>,
     format: Format,
     tensors: HashMap<String, Tensor>,
+    int8: bool,
 }
 
 impl WeightsFile {
@@ -48,23 +51,28 @@ impl WeightsFile {
                 "a Git LFS pointer; fetch the file itself with `git lfs pull`".to_owned(),
             )));
         }
-        let (format, tensors) = match family {
-            Family::Safetensors => (
-                Format::Safetensors,
-                header::parse(bytes).map_err(weights_file)?,
-            ),
-            Family::Torch => torch::parse(bytes).map_err(|refusal| Error::TorchFile {
-                file: path.to_owned(),
-                position: refusal.position,
-                expected: refusal.expected,
-                found: refusal.found,
-            })?,
+        let (format, tensors, int8) = match family {
+            Family::Safetensors => {
+                let contents = header::parse(bytes).map_err(weights_file)?;
+                (Format::Safetensors, contents.tensors, contents.int8)
+            }
+            Family::Torch => {
+                let (format, tensors) =
+                    torch::parse(bytes).map_err(|refusal| Error::TorchFile {
+                        file: path.to_owned(),
+                        position: refusal.position,
+                        expected: refusal.expected,
+                        found: refusal.found,
+                    })?;
+                (format, tensors, false)
+            }
         };
         Ok(Self {
             path: path.to_owned(),
             mapping: Arc::new(mapping),
             format,
             tensors,
+            int8,
         })
     }
 
@@ -74,6 +82,11 @@ impl WeightsFile {
 
     pub(super) fn format(&self) -> Format {
         self.format
+    }
+
+    /// Whether the linear layers of the encoder are in 8 bits.
+    pub(super) fn is_int8(&self) -> bool {
+        self.int8
     }
 
     pub(super) fn mapping(&self) -> &Arc<Mapping> {
@@ -88,14 +101,40 @@ impl WeightsFile {
         self.tensors.get(name)
     }
 
-    /// A tensor whose elements are floating-point numbers.
-    pub(super) fn float(&self, name: &str) -> Result<&Tensor, Error> {
-        let tensor = self.tensor(name).ok_or_else(|| Error::Weights {
+    /// A tensor whose elements are of this kind.
+    pub(super) fn of_kind(&self, name: &str, kind: ElementKind) -> Result<&Tensor, Error> {
+        match kind {
+            ElementKind::Float => self.float(name),
+            ElementKind::Int8 => self.int8(name),
+        }
+    }
+
+    /// A tensor that is there.
+    fn present(&self, name: &str) -> Result<&Tensor, Error> {
+        self.tensor(name).ok_or_else(|| Error::Weights {
             file: self.path.clone(),
             missing: vec![name.to_owned()],
             misshapen: Vec::new(),
             unused: Vec::new(),
-        })?;
+        })
+    }
+
+    /// A tensor whose elements are signed bytes.
+    fn int8(&self, name: &str) -> Result<&Tensor, Error> {
+        let tensor = self.present(name)?;
+        if tensor.dtype != Dtype::I8 {
+            return Err(Error::WeightsFile {
+                file: self.path.clone(),
+                expected: format!("tensor {name:?} of {}", Dtype::I8),
+                found: tensor.dtype.to_string(),
+            });
+        }
+        Ok(tensor)
+    }
+
+    /// A tensor whose elements are floating-point numbers.
+    pub(super) fn float(&self, name: &str) -> Result<&Tensor, Error> {
+        let tensor = self.present(name)?;
         if !tensor.dtype.is_float() {
             return Err(Error::Dtype {
                 file: self.path.clone(),

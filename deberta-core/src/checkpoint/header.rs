@@ -21,14 +21,27 @@ type Refusal = (String, String);
 
 #[derive(Deserialize)]
 struct Header {
-    #[serde(rename = "__metadata__")]
-    _metadata: Option<HashMap<String, String>>,
+    #[serde(rename = "__metadata__", default)]
+    metadata: Option<HashMap<String, String>>,
     #[serde(flatten)]
     tensors: HashMap<String, TensorInfo>,
 }
 
+/// What a file holds.
+pub(super) struct Contents {
+    pub(super) tensors: HashMap<String, Tensor>,
+    /// Whether the linear layers of the encoder are in 8 bits, as [`INT8`] says.
+    pub(super) int8: bool,
+}
+
+/// The `format` in the metadata of a file whose linear layers are in 8 bits. Other programs know it as none of theirs,
+/// and refuse the file instead of taking the integers for weights.
+pub(crate) const INT8: &str = "deberta-rs int8";
+/// The `version` beside it.
+pub(crate) const INT8_VERSION: &str = "1";
+
 /// The tensors of a file with these bytes.
-pub(super) fn parse(bytes: &[u8]) -> Result<HashMap<String, Tensor>, Refusal> {
+pub(super) fn parse(bytes: &[u8]) -> Result<Contents, Refusal> {
     let size = bytes.len();
     let truncated = |needed: usize, what: &str| {
         (
@@ -58,6 +71,19 @@ pub(super) fn parse(bytes: &[u8]) -> Result<HashMap<String, Tensor>, Refusal> {
         .ok_or_else(|| truncated(LENGTH_BYTES + header_len, "the header"))?;
     let header: Header = serde_json::from_slice(header)
         .map_err(|e| ("a safetensors header in JSON".to_owned(), e.to_string()))?;
+
+    let metadata = header.metadata.unwrap_or_default();
+    let entry = |key| metadata.get(key).map(String::as_str);
+    let int8 = entry("format") == Some(INT8);
+    if int8 && entry("version") != Some(INT8_VERSION) {
+        return Err((
+            format!("version {INT8_VERSION} of the format {INT8:?}"),
+            match entry("version") {
+                Some(version) => format!("version {version:?}: convert the original again"),
+                None => "no version".to_owned(),
+            },
+        ));
+    }
 
     let data_start = LENGTH_BYTES + header_len;
     let data_len = rest.len() - header_len;
@@ -104,7 +130,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<HashMap<String, Tensor>, Refusal> {
             data_len.to_string(),
         ));
     }
-    Ok(tensors)
+    Ok(Contents { tensors, int8 })
 }
 
 fn dtype(stored: Stored) -> Dtype {

@@ -46,10 +46,11 @@ use tensor::Tensor;
 
 pub use deberta_kernels::Storage;
 pub use dtype::Dtype;
+pub(crate) use header::{INT8, INT8_VERSION};
 pub use info::{Format, StorageId, TensorInfo};
 pub use names::Scope;
 pub(crate) use rows::MatrixReader;
-pub use spec::{Dim, TensorSpec};
+pub use spec::{Dim, ElementKind, TensorSpec};
 pub use table::MappedTable;
 
 /// The weights files of a directory, mapped and indexed.
@@ -131,6 +132,11 @@ impl Checkpoint {
     /// Whether an index lists the files.
     pub fn is_sharded(&self) -> bool {
         self.is_sharded
+    }
+
+    /// Whether the linear layers of the encoder are in 8 bits: files that [`convert`](crate::convert) has written so.
+    pub fn is_int8(&self) -> bool {
+        self.files.iter().any(WeightsFile::is_int8)
     }
 
     /// The files that hold the tensors, without the index.
@@ -229,7 +235,8 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`Error::Weights`] with everything that is missing, misshapen or unused, [`Error::Dtype`] where a tensor has
-    /// elements that are no floating-point numbers.
+    /// elements that are no floating-point numbers, [`Error::WeightsFile`] where it has others than signed bytes and
+    /// should not.
     pub fn verify(&self, specs: &[TensorSpec]) -> Result<Vec<String>, Error> {
         let (mut missing, mut misshapen) = (Vec::new(), Vec::new());
         let mut unused: Vec<&str> = self
@@ -252,7 +259,7 @@ impl Checkpoint {
         if missing.is_empty() && misshapen.is_empty() {
             for spec in specs {
                 let (file, name) = self.locate(spec)?;
-                file.float(name)?;
+                file.of_kind(name, spec.elements)?;
             }
             return Ok(unused);
         }
@@ -276,7 +283,7 @@ impl Checkpoint {
     /// As [`Checkpoint::read_f32`], but for those about single elements.
     pub(crate) fn reader(&self, spec: &TensorSpec) -> Result<MatrixReader<'_>, Error> {
         let (file, name) = self.locate(spec)?;
-        let tensor = file.float(name)?;
+        let tensor = file.of_kind(name, spec.elements)?;
         match tensor.shape.as_slice() {
             &[rows, columns] => MatrixReader::new(file, name, tensor, [rows, columns]),
             _ => Err(self.unfit(

@@ -8,7 +8,7 @@ use super::file::WeightsFile;
 use super::tensor::Tensor;
 use crate::Error;
 
-/// The rows of a matrix as f32, every number of them finite.
+/// The rows of a matrix as f32, every number of them finite; or as signed bytes.
 pub(crate) struct MatrixReader<'a> {
     file: &'a WeightsFile,
     name: &'a str,
@@ -31,7 +31,7 @@ impl<'a> MatrixReader<'a> {
         tensor: &'a Tensor,
         [rows, columns]: [usize; 2],
     ) -> Result<Self, Error> {
-        let gathered = match tensor.is_contiguous() {
+        let gathered = match tensor.is_contiguous() || !tensor.dtype.is_float() {
             true => None,
             false => Some(file.read_f32(name)?.0),
         };
@@ -53,6 +53,17 @@ impl<'a> MatrixReader<'a> {
     /// Number of columns.
     pub(crate) fn columns(&self) -> usize {
         self.columns
+    }
+
+    /// Writes some rows of a matrix of signed bytes to `to`, as they are.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the file cannot be read.
+    pub(crate) fn read_bytes(&self, rows: Range<usize>, to: &mut [u8]) -> Result<(), Error> {
+        // Only safetensors files have such matrices, and there all tensors are contiguous.
+        let start = self.tensor.range.start + rows.start * self.columns;
+        let file = self.file.path();
+        self.file.mapping().read_at(start, to, file)
     }
 
     /// Writes some rows to `to`.

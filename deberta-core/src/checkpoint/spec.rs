@@ -12,6 +12,18 @@ pub struct TensorSpec {
     pub scope: Scope,
     /// The shape.
     pub shape: Vec<Dim>,
+    /// The elements.
+    pub elements: ElementKind,
+}
+
+/// Which element types will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum ElementKind {
+    /// Any floating-point type.
+    #[default]
+    Float,
+    /// [`Dtype::I8`](super::Dtype::I8): the weights of a linear layer, with scales beside them.
+    Int8,
 }
 
 impl TensorSpec {
@@ -21,7 +33,13 @@ impl TensorSpec {
             name: name.into(),
             scope: Scope::Encoder,
             shape: shape.into(),
+            elements: ElementKind::Float,
         }
+    }
+
+    /// The shape, without the sizes that are whatever the file has.
+    pub(crate) fn exact_shape(&self) -> Vec<usize> {
+        self.shape.iter().filter_map(|dim| dim.size()).collect()
     }
 
     /// A tensor of a head.
@@ -30,6 +48,7 @@ impl TensorSpec {
             name: name.into(),
             scope: Scope::Head,
             shape: shape.into(),
+            elements: ElementKind::Float,
         }
     }
 }

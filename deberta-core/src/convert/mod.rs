@@ -10,8 +10,26 @@
 //!
 //! The target directory appears whole or not at all: everything is written into a temporary directory beside it,
 //! forced to the disk, and renamed. Tensors are streamed; none is in memory as a whole.
+//!
+//! # Eight bits
+//!
+//! [`ConvertOptions::int8`] does once what loading with [`Precision::Int8`](crate::Precision::Int8) does every time:
+//! it rounds the linear layers of the encoder, fits their biases, and projects the position tables. A model loads from
+//! such a file several times as fast and gives the bits that it would give loaded from the original, on any processor
+//! those that it gives on the processor that converted. `format` in the file's metadata is `deberta-rs int8`, and
+//! `version` is `1`:
+//!
+//! | tensor | type | shape | |
+//! |---|---|---|---|
+//! | `….weight` of a linear layer | I8 | `[outputs, inputs]` | p, from -127 to 127 |
+//! | `….weight_scale` | F32 | `[outputs, groups]` | s: a weight is s·p. A group is as many inputs in a row as [`PackedWeights::quantized_groups`](deberta_kernels::PackedWeights::quantized_groups) says |
+//! | `….bias` (also `q_bias`, `k_bias`, `v_bias`) | F32 | `[outputs]` | with what rounding takes from the product of typical inputs |
+//! | `….attention.self.position_keys`, `position_queries` | F32 | `[2·span, N]` | the relative table, projected for the layer; it and the projections are left out |
+//!
+//! All other tensors are as they would be without.
 
 mod staging;
+mod tensors;
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -19,10 +37,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use crate::checkpoint::{Checkpoint, Dtype, Scope, TensorInfo};
-use crate::model::Layout;
+use crate::checkpoint::{Checkpoint, Dtype, INT8, INT8_VERSION, Scope};
+use crate::model::{Layout, Quantized};
 use crate::{Config, Error, HeadKind};
 use staging::Staging;
+use tensors::{Chosen, choose};
 
 /// How to convert.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,12 +49,22 @@ use staging::Staging;
 pub struct ConvertOptions {
     /// The type of floating-point tensors in the new file; `None`: as they are, f64 as f32.
     pub dtype: Option<WeightType>,
+    /// Whether to round the linear layers of the encoder to 8 bits. `dtype` is then that of the other tensors.
+    pub int8: bool,
 }
 
 impl ConvertOptions {
     /// Writes floating-point tensors as this type.
     pub fn dtype(self, dtype: WeightType) -> Self {
-        Self { dtype: Some(dtype) }
+        Self {
+            dtype: Some(dtype),
+            ..self
+        }
+    }
+
+    /// Rounds the linear layers of the encoder to 8 bits.
+    pub fn int8(self) -> Self {
+        Self { int8: true, ..self }
     }
 }
 
@@ -91,7 +120,8 @@ pub struct Converted {
     /// Bytes of the new file.
     pub bytes: u64,
     /// Tensors of the old files that are not in the new one, because others hold the same: position buffers, the
-    /// output layer of a head whose words are tied, older names of tensors that are there under the newer one.
+    /// output layer of a head whose words are tied, older names of tensors that are there under the newer one; in 8 bits
+    /// what the position tables are made of.
     pub left_out: Vec<String>,
     /// Names of the other files written.
     pub files: Vec<String>,
@@ -113,18 +143,15 @@ const COMPANIONS: [&str; 12] = [
     "README.md",
 ];
 
-/// How every encoder tensor's name begins in the new file.
-const PREFIX: &str = "deberta.";
-
 /// Writes the model in `source` to the new directory `target`.
 ///
 /// Encoder tensors are called `deberta.…`, heads' tensors as the reference calls them, LayerNorm parameters `weight`
 /// and `bias`; `vocab_size` becomes the number of rows of the word table, so that `transformers` loads the directory
-/// too. `progress` is called before every tensor and may end the conversion by returning false.
+/// too, unless its linear layers are in 8 bits. `progress` is called before every tensor and may end the conversion by returning false.
 ///
 /// # Errors
 /// [`Error::TargetExists`] where `target` is a file or a directory with something in it, [`Error::Cancelled`] where
-/// `progress` said so; else as [`Checkpoint::open`], [`Checkpoint::verify`] for the encoder, [`Config::from_file`], and
+/// `progress` said so, [`Error::Argument`] where a file in 8 bits is to be written as another type; else as [`Checkpoint::open`], [`Checkpoint::verify`] for the encoder, [`Config::from_file`], and
 /// [`TensorInfo::copy_checked`]. After an error there is no target, and nothing is left beside it. A process that is
 /// killed leaves its temporary directory, which the next conversion to the same target removes.
 pub fn convert(
@@ -140,13 +167,25 @@ pub fn convert(
     // What no model could be loaded from is not worth a directory.
     let layout = Layout::new(&config, &checkpoint, HeadKind::Base)?;
     checkpoint.verify(&layout.tensors)?;
-    let (tensors, left_out) = choose(&checkpoint, &config, options);
+    if let (true, Some(dtype)) = (checkpoint.is_int8(), options.dtype) {
+        return Err(Error::Argument {
+            name: "dtype",
+            expected: format!("none, as {} is in 8 bits", checkpoint.source().display()),
+            found: format!("{dtype:?}"),
+        });
+    }
+    let int8 = options.int8 || checkpoint.is_int8();
+    let quantized = match options.int8 && !checkpoint.is_int8() {
+        true => Some(Quantized::new(&checkpoint, &config, &layout)?),
+        false => None,
+    };
+    let (tensors, left_out) = choose(&checkpoint, &config, options, quantized.as_ref());
 
     let (parent, name) = split(target)?;
     fs::create_dir_all(&parent).map_err(Error::io(&parent))?;
     let staging = Staging::new(&parent, &name).map_err(Error::io(&parent))?;
     let weights = staging.path().join("model.safetensors");
-    let bytes = write_weights(&weights, &tensors, progress)?;
+    let bytes = write_weights(&weights, &tensors, int8, progress)?;
     let mut files = vec!["config.json".to_owned()];
     write_config(source, staging.path(), &checkpoint, options)?;
     for file in COMPANIONS {
@@ -197,71 +236,20 @@ fn split(target: &Path) -> Result<(PathBuf, String), Error> {
     }
 }
 
-/// A tensor to write: its new name, its new type, and where it comes from.
-struct Chosen<'a> {
-    name: String,
-    dtype: Dtype,
-    tensor: TensorInfo<'a>,
-}
-
-impl Chosen<'_> {
-    fn bytes(&self) -> u64 {
-        (self.tensor.elements() as u64 * self.dtype.bits() as u64).div_ceil(8)
-    }
-}
-
-/// The tensors to write, and the names of those to leave out.
-fn choose<'a>(
-    checkpoint: &'a Checkpoint,
-    config: &Config,
-    options: &ConvertOptions,
-) -> (Vec<Chosen<'a>>, Vec<String>) {
-    let tied = checkpoint.tied();
-    // The output layer of the older masked-language-model head, where it is the word table under another name.
-    let repeats = |tensor: &TensorInfo<'_>| {
-        let twin = match tensor.canonical_name() {
-            "cls.predictions.decoder.weight" => "embeddings.word_embeddings.weight",
-            "cls.predictions.decoder.bias" => "cls.predictions.bias",
-            _ => return false,
-        };
-        let mut groups = tied.iter().filter(|group| group.contains(&tensor.name()));
-        config.tie_word_embeddings && groups.any(|group| group.iter().any(|n| n.ends_with(twin)))
-    };
-    let (mut chosen, mut left_out) = (Vec::new(), Vec::new());
-    for tensor in checkpoint.tensors() {
-        if tensor.is_shadowed() || tensor.is_position_buffer() || repeats(&tensor) {
-            left_out.push(tensor.name().to_owned());
-            continue;
-        }
-        let name = match tensor.scope() {
-            Scope::Encoder => format!("{PREFIX}{}", tensor.canonical_name()),
-            Scope::Head => tensor.canonical_name().to_owned(),
-        };
-        let dtype = match (options.dtype, tensor.dtype()) {
-            (Some(wanted), found) if found.is_float() => wanted.dtype(),
-            (None, Dtype::F64) => Dtype::F32,
-            (_, found) => found,
-        };
-        chosen.push(Chosen {
-            name,
-            dtype,
-            tensor,
-        });
-    }
-    // Wide elements first keeps all of them aligned.
-    chosen.sort_by(|a, b| (b.dtype.bits(), &a.name).cmp(&(a.dtype.bits(), &b.name)));
-    (chosen, left_out)
-}
-
 /// Streams the tensors into a safetensors file; returns its size.
 fn write_weights(
     path: &Path,
     tensors: &[Chosen<'_>],
+    int8: bool,
     mut progress: impl FnMut(Progress<'_>) -> bool,
 ) -> Result<u64, Error> {
     let mut header = Map::new();
-    // transformers asks for this mark.
-    header.insert("__metadata__".to_owned(), json!({"format": "pt"}));
+    // transformers asks for the first mark, and refuses the second, as it should.
+    let metadata = match int8 {
+        false => json!({"format": "pt"}),
+        true => json!({"format": INT8, "version": INT8_VERSION}),
+    };
+    header.insert("__metadata__".to_owned(), metadata);
     let mut total = 0;
     for chosen in tensors {
         let end = total + chosen.bytes();
@@ -269,7 +257,7 @@ fn write_weights(
             chosen.name.clone(),
             json!({
                 "dtype": chosen.dtype.name(),
-                "shape": chosen.tensor.shape(),
+                "shape": chosen.shape,
                 "data_offsets": [total, end],
             }),
         );
@@ -293,13 +281,10 @@ fn write_weights(
         }) {
             return Err(Error::Cancelled);
         }
-        chosen
-            .tensor
-            .copy_checked(&mut file, chosen.dtype)
-            .map_err(|error| match error {
-                Error::Output { source, .. } => Error::io(path)(source),
-                other => other,
-            })?;
+        chosen.write(&mut file).map_err(|error| match error {
+            Error::Output { source, .. } => Error::io(path)(source),
+            other => other,
+        })?;
         written += chosen.bytes();
     }
     let file = file

@@ -76,6 +76,11 @@ impl<B: Backend> Embeddings<B> {
         })
     }
 
+    /// The projection behind the tables, if there is one.
+    pub(super) fn projection(&self) -> Option<&B::Linear> {
+        self.projection.as_ref()
+    }
+
     /// Rows of the word table.
     pub(crate) fn vocabulary(&self) -> usize {
         self.words.rows

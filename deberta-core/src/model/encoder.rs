@@ -45,19 +45,7 @@ impl<B: Backend> Encoder<B> {
         layout: &Layout,
         config: &Config,
     ) -> Result<Self, Error> {
-        let backend = loader.backend;
-        let table = match &layout.relative {
-            None => None,
-            Some(relative) => {
-                let table = backend.matrix(loader.matrix(&relative.table)?)?;
-                Some(match &relative.norm {
-                    None => table,
-                    Some(norm) => {
-                        backend.normalize(&loader.norm(norm, config.layer_norm_eps)?, table)?
-                    }
-                })
-            }
-        };
+        let table = loader.relative_table(layout, config)?;
         let mut encoder = Self {
             embeddings: Embeddings::load(loader, &layout.embeddings, config)?,
             layers: Vec::new(),
@@ -66,7 +54,7 @@ impl<B: Backend> Encoder<B> {
             position_terms: usize::from(layout.attention.c2p) + usize::from(layout.attention.p2c),
             slots: Mutex::new(None),
         };
-        if loader.precision == Precision::Int8 {
+        if loader.precision == Precision::Int8 && !loader.checkpoint.is_int8() {
             encoder.load_fitted(loader, layout, config, table.as_ref())?;
         } else {
             let layers = layout.layers.par_iter().map(|layer| {
@@ -110,6 +98,16 @@ impl<B: Backend> Encoder<B> {
             }
         }
         Ok(())
+    }
+
+    /// The layers, the first one first.
+    pub(super) fn layers(&self) -> &[Layer<B>] {
+        &self.layers
+    }
+
+    /// The projection behind the embedding tables, if there is one.
+    pub(super) fn embedding_projection(&self) -> Option<&B::Linear> {
+        self.embeddings.projection()
     }
 
     /// Rows of the word table.

@@ -121,6 +121,16 @@ impl<B: Backend> Layer<B> {
         Ok((layer, result))
     }
 
+    /// The projection to queries, keys and values.
+    pub(super) fn content(&self) -> &B::Linear {
+        self.attention.content()
+    }
+
+    /// The projection of attention's output, and the two of the feed-forward network.
+    pub(super) fn linears(&self) -> [&B::Linear; 3] {
+        [&self.output.linear, &self.up, &self.down.linear]
+    }
+
     /// `[T, N] -> [T, N]`, and what the observed heads did.
     pub(crate) fn forward(
         &self,

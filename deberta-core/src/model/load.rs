@@ -1,9 +1,9 @@
 //! From tensors in files to a backend's weights.
 
-use super::layout::{Affine, ContentLayout};
-use crate::Error;
+use super::layout::{Affine, ContentLayout, Layout};
 use crate::backend::{Backend, LinearForm, WeightRows};
 use crate::checkpoint::{Checkpoint, MatrixReader, TensorSpec};
+use crate::{Config, Error};
 use deberta_kernels::Precision;
 use ndarray::Array2;
 use std::ops::Range;
@@ -48,7 +48,11 @@ impl<B: Backend> Loader<'_, B> {
     /// A linear layer.
     pub(crate) fn linear(&self, layout: &Affine, form: LinearForm<'_>) -> Result<B::Linear, Error> {
         let rows = Rows::all(self.checkpoint.reader(&layout.weight)?);
-        self.backend.linear(&rows, self.bias(layout)?, form)
+        let bias = self.bias(layout)?;
+        match &layout.scales {
+            None => self.backend.linear(&rows, bias, form),
+            Some(scales) => self.backend.quantized(&rows, &self.vector(scales)?, bias),
+        }
     }
 
     /// A linear layer in single precision, whatever the precision of the encoder.
@@ -70,19 +74,19 @@ impl<B: Backend> Loader<'_, B> {
             Content::Keys => 1..2,
         };
         let (mut rows, mut biases) = (Rows::default(), Vec::new());
+        // Of weights in 8 bits, those of each matrix that is read.
+        let mut scales = Vec::new();
         match layout {
-            ContentLayout::Separate { query, key, value } => {
-                for part in &[query, key, value][wanted] {
+            ContentLayout::Separate(parts) => {
+                for part in &parts[wanted] {
                     rows.append(self.checkpoint.reader(&part.weight)?);
                     biases.push(self.bias(part)?);
+                    scales.extend(&part.scales);
                 }
             }
-            ContentLayout::Interleaved {
-                weight,
-                query_bias,
-                value_bias,
-            } => {
-                rows.readers.push(self.checkpoint.reader(weight)?);
+            ContentLayout::Interleaved(layout) => {
+                scales.extend(&layout.scales);
+                rows.readers.push(self.checkpoint.reader(&layout.weight)?);
                 let size = rows.readers[0].rows() / (3 * heads);
                 for part in wanted {
                     // Rows of the file are [head][q|k|v][d].
@@ -91,11 +95,8 @@ impl<B: Backend> Loader<'_, B> {
                         first: (head * 3 + part) * size,
                         count: size,
                     }));
-                    biases.push(match part {
-                        0 => Some(self.vector(query_bias)?),
-                        1 => None,
-                        _ => Some(self.vector(value_bias)?),
-                    });
+                    let bias = layout.biases[part].as_ref();
+                    biases.push(bias.map(|spec| self.vector(spec)).transpose()?);
                 }
             }
         }
@@ -105,7 +106,12 @@ impl<B: Backend> Loader<'_, B> {
             .into_iter()
             .flat_map(|bias| bias.unwrap_or_else(|| vec![0.0; width]))
             .collect();
-        self.backend.linear(&rows, Some(bias), form)
+        if scales.is_empty() {
+            return self.backend.linear(&rows, Some(bias), form);
+        }
+        let scales = scales.into_iter().map(|scales| self.vector(scales));
+        let scales = rows.arrange(&scales.collect::<Result<Vec<_>, _>>()?);
+        self.backend.quantized(&rows, &scales, Some(bias))
     }
 
     /// A layer normalisation.
@@ -115,6 +121,23 @@ impl<B: Backend> Loader<'_, B> {
             .bias(layout)?
             .unwrap_or_else(|| vec![0.0; weight.len()]);
         self.backend.norm(weight, bias, eps)
+    }
+
+    /// The relative-position table that the layers project, `[2·span, N]`, if the model has one.
+    pub(crate) fn relative_table(
+        &self,
+        layout: &Layout,
+        config: &Config,
+    ) -> Result<Option<B::Matrix>, Error> {
+        let Some(relative) = &layout.relative else {
+            return Ok(None);
+        };
+        let table = self.backend.matrix(self.matrix(&relative.table)?)?;
+        let Some(norm) = &relative.norm else {
+            return Ok(Some(table));
+        };
+        let norm = self.norm(norm, config.layer_norm_eps)?;
+        self.backend.normalize(&norm, table).map(Some)
     }
 
     /// All values of a tensor, in row-major order.
@@ -175,15 +198,25 @@ impl<'a> Rows<'a> {
         });
         self.readers.push(reader);
     }
-}
 
-impl WeightRows for Rows<'_> {
-    fn shape(&self) -> (usize, usize) {
-        let columns = self.readers.first().map_or(0, MatrixReader::columns);
-        (self.spans.iter().map(|span| span.count).sum(), columns)
+    /// Brings what belongs to the rows of each matrix, as much to each, in the new order.
+    fn arrange(&self, parts: &[Vec<f32>]) -> Vec<f32> {
+        let mut arranged = Vec::new();
+        for span in &self.spans {
+            let (part, rows) = (&parts[span.reader], self.readers[span.reader].rows());
+            let each = part.len() / rows.max(1);
+            arranged.extend(&part[span.first * each..(span.first + span.count) * each]);
+        }
+        arranged
     }
 
-    fn read(&self, rows: Range<usize>, mut to: &mut [f32]) -> Result<(), Error> {
+    /// Calls `read` with each of some rows' matrices, the rows of it, and the rows' part of `to`.
+    fn visit<T>(
+        &self,
+        rows: Range<usize>,
+        mut to: &mut [T],
+        read: impl Fn(&MatrixReader<'a>, Range<usize>, &mut [T]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let mut start = 0;
         for span in &self.spans {
             let end = start + span.count;
@@ -192,11 +225,26 @@ impl WeightRows for Rows<'_> {
                 let reader = &self.readers[span.reader];
                 let (part, rest) = to.split_at_mut((last - first) * reader.columns());
                 let offset = span.first + first - start;
-                reader.read(offset..offset + last - first, part)?;
+                read(reader, offset..offset + last - first, part)?;
                 to = rest;
             }
             start = end;
         }
         Ok(())
+    }
+}
+
+impl WeightRows for Rows<'_> {
+    fn shape(&self) -> (usize, usize) {
+        let columns = self.readers.first().map_or(0, MatrixReader::columns);
+        (self.spans.iter().map(|span| span.count).sum(), columns)
+    }
+
+    fn read(&self, rows: Range<usize>, to: &mut [f32]) -> Result<(), Error> {
+        self.visit(rows, to, MatrixReader::read)
+    }
+
+    fn read_bytes(&self, rows: Range<usize>, to: &mut [u8]) -> Result<(), Error> {
+        self.visit(rows, to, MatrixReader::read_bytes)
     }
 }

@@ -6,6 +6,7 @@
 //! * `embeddings`, `self_attention`, `layer`, `encoder`: ids to hidden states.
 //! * `head`, `pretraining`: hidden states to logits.
 //! * `pooling`: hidden states to one vector per sequence.
+//! * `quantized`: the tensors of a model whose linear layers are in 8 bits, for files.
 //! * `observe`: looking inside; `profile`: where the time goes.
 
 mod attention;
@@ -19,6 +20,7 @@ mod observe;
 mod pooling;
 mod pretraining;
 mod profile;
+mod quantized;
 mod self_attention;
 
 pub use head::{HeadChoice, HeadKind};
@@ -36,6 +38,7 @@ pub(crate) use layout::Layout;
 use load::Loader;
 use ndarray::Array2;
 use observe::Watch;
+pub(crate) use quantized::{Made, Quantized};
 use std::fmt;
 use std::path::Path;
 
@@ -55,10 +58,12 @@ pub struct LoadOptions {
     /// Which head to load.
     pub head: HeadChoice,
     /// The arithmetic of the encoder's linear layers, to which their weights are converted when they are loaded.
+    /// `None`: that of the files, which is [`Precision::Int8`] where [`convert`](crate::convert) has rounded them to it,
+    /// and [`Precision::F32`] otherwise. Weights that a file holds in 8 bits are used so and not otherwise.
     ///
     /// Attention, position tables, normalisations and heads compute in `f32` always, and so do the words of a
     /// masked-language-model head, whose weights are bf16 unless this is [`Precision::F32`].
-    pub precision: Precision,
+    pub precision: Option<Precision>,
 }
 
 impl LoadOptions {
@@ -74,10 +79,13 @@ impl LoadOptions {
     ///
     /// ```
     /// use deberta_core::{LoadOptions, Precision};
-    /// assert_eq!(LoadOptions::default().precision(Precision::Int8).precision, Precision::Int8);
+    /// assert_eq!(LoadOptions::default().precision(Precision::Int8).precision, Some(Precision::Int8));
     /// ```
     pub fn precision(self, precision: Precision) -> Self {
-        Self { precision, ..self }
+        Self {
+            precision: Some(precision),
+            ..self
+        }
     }
 
     /// Loads this head, whatever the configuration names.
@@ -151,6 +159,9 @@ impl Model {
     /// The weights are read once into the form in which they are used, and the position tables are projected; only
     /// the embedding tables stay memory-mapped. The files must not change while the model is in use.
     ///
+    /// Rounding to [`Precision::Int8`] fits one layer after the other to what random tokens become in those before it.
+    /// [`convert`](crate::convert) can do that once and for all: such files load several times as fast.
+    ///
     /// # Errors
     /// [`Error`] says which file, key or tensor is missing, misshapen, corrupt or not supported.
     pub fn load(folder: impl AsRef<Path>, options: LoadOptions) -> Result<Self, Error> {
@@ -161,25 +172,26 @@ impl Model {
         let pool = options.threads.map(pool).transpose()?;
         let load = || {
             let checkpoint = Checkpoint::open(folder)?;
+            let precision = precision(&checkpoint, options.precision)?;
             let layout = Layout::new(&config, &checkpoint, kind)?;
             let unused = checkpoint.verify(&layout.tensors)?;
             let loader = Loader {
                 backend: &backend,
                 checkpoint: &checkpoint,
-                precision: options.precision,
+                precision,
             };
             let encoder = Encoder::load(&loader, &layout, &config)?;
             let head = Head::load(&loader, &layout.head, &config)?;
-            Ok::<_, Error>((encoder, head, unused))
+            Ok::<_, Error>((encoder, head, precision, unused))
         };
-        let (encoder, head, unused) = match &pool {
+        let (encoder, head, precision, unused) = match &pool {
             Some(pool) => pool.install(load)?,
             None => load()?,
         };
         Ok(Self {
             config,
             kind,
-            precision: options.precision,
+            precision,
             backend,
             encoder,
             head,
@@ -312,6 +324,23 @@ impl fmt::Debug for Model {
             .field("config", &self.config)
             .field("head", &self.kind)
             .finish_non_exhaustive()
+    }
+}
+
+/// The precision to load a checkpoint in.
+fn precision(checkpoint: &Checkpoint, wanted: Option<Precision>) -> Result<Precision, Error> {
+    match (checkpoint.is_int8(), wanted) {
+        (true, None | Some(Precision::Int8)) => Ok(Precision::Int8),
+        (true, Some(other)) => Err(Error::Argument {
+            name: "precision",
+            expected: format!(
+                "{}, to which the weights in {} have been rounded",
+                Precision::Int8,
+                checkpoint.source().display()
+            ),
+            found: other.to_string(),
+        }),
+        (false, wanted) => Ok(wanted.unwrap_or_default()),
     }
 }
 

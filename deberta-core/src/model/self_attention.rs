@@ -1,7 +1,7 @@
 //! Attention within a layer: projections of the hidden states, position tables, and the kernel's operands.
 
 use super::attention::AttentionKind;
-use super::layout::LayerLayout;
+use super::layout::{LayerLayout, PositionLayout, PositionProjection};
 use super::load::{Content, Loader};
 use super::observe::Watch;
 use super::profile::Stage;
@@ -35,7 +35,7 @@ pub(crate) struct AttentionInput<'a, B: Backend> {
 }
 
 impl<B: Backend> SelfAttention<B> {
-    /// Reads the weights and projects the relative table, `[2·span, N]`.
+    /// Reads the weights and projects the relative table, `[2·span, N]`, unless the file has the projections.
     pub(super) fn load(
         loader: &Loader<'_, B>,
         layout: &LayerLayout,
@@ -46,31 +46,18 @@ impl<B: Backend> SelfAttention<B> {
     ) -> Result<Self, Error> {
         let heads = config.num_attention_heads;
         let content = loader.projection(&layout.content, heads, Content::All, form)?;
-        let positions = match relative {
+        let positions = match attention.relative {
             None => None,
-            Some(table) => {
-                // Biases included, as in the reference. Without a projection of their own, positions share that of
-                // the content. In single precision always: the tables are made once.
-                let project = |wanted: bool, own: &Option<_>, shared| {
-                    if !wanted {
-                        return Ok(None);
-                    }
-                    let exact = LinearForm::EXACT;
-                    let projection = match own {
-                        Some(own) => loader.exact(own)?,
-                        None => loader.projection(&layout.content, heads, shared, exact)?,
-                    };
-                    let projected = loader.backend.apply(&projection, table, End::plain())?;
-                    Ok::<_, Error>(Some(projected))
-                };
-                let keys = project(attention.c2p, &layout.position_key, Content::Keys)?;
-                let queries = project(attention.p2c, &layout.position_query, Content::Queries)?;
-                Some(loader.backend.position_tables(
-                    keys.as_ref(),
-                    queries.as_ref(),
-                    heads,
-                    loader.precision,
-                )?)
+            Some(_) => {
+                let keys = position_table(loader, layout, heads, relative, Content::Keys)?;
+                let queries = position_table(loader, layout, heads, relative, Content::Queries)?;
+                let (keys, queries) = (keys.as_ref(), queries.as_ref());
+                let precision = loader.precision;
+                Some(
+                    loader
+                        .backend
+                        .position_tables(keys, queries, heads, precision)?,
+                )
             }
         };
         let mixing = layout.mixing.as_ref().map(|mixing| {
@@ -88,6 +75,11 @@ impl<B: Backend> SelfAttention<B> {
             scale: attention.scale,
             precision: loader.precision,
         })
+    }
+
+    /// The projection to queries, keys and values.
+    pub(super) fn content(&self) -> &B::Linear {
+        &self.content
     }
 
     /// The context `[T, N]`, and what the observed heads did.
@@ -142,6 +134,47 @@ impl<B: Backend> SelfAttention<B> {
             }
         })
     }
+}
+
+/// The position keys or position queries of a layer, `[2·span, N]`, if the model has the term: a projection of the
+/// relative table, or what the file has.
+pub(super) fn position_table<B: Backend>(
+    loader: &Loader<'_, B>,
+    layout: &LayerLayout,
+    heads: usize,
+    relative: Option<&B::Matrix>,
+    part: Content,
+) -> Result<Option<B::Matrix>, Error> {
+    let is_keys = part == Content::Keys;
+    let projection = match &layout.positions {
+        PositionLayout::Tables { keys, queries } => {
+            let table = if is_keys { keys } else { queries };
+            let table = table.as_ref().map(|table| {
+                let values = loader.matrix(table)?;
+                loader.backend.matrix(values)
+            });
+            return table.transpose();
+        }
+        PositionLayout::Projected { key, query } => {
+            if is_keys {
+                key
+            } else {
+                query
+            }
+        }
+    };
+    let (Some(projection), Some(relative)) = (projection, relative) else {
+        return Ok(None);
+    };
+    // Biases included, as in the reference. In single precision always: the tables are made once.
+    let projection = match projection {
+        PositionProjection::Own(own) => loader.exact(own)?,
+        PositionProjection::Shared => {
+            loader.projection(&layout.content, heads, part, LinearForm::EXACT)?
+        }
+    };
+    let table = loader.backend.apply(&projection, relative, End::plain())?;
+    Ok(Some(table))
 }
 
 /// Operations of the product of one matrix of weights with all tokens of a batch.

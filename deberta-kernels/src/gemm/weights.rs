@@ -9,6 +9,7 @@ use crate::isa::{Isa, Simd};
 use crate::memory::Aligned;
 use crate::shape::check_len;
 use rayon::prelude::*;
+use std::fmt;
 use std::ops::Range;
 
 /// The arithmetic of a linear layer. Activations come and go in `f32`; sums are `f32` too.
@@ -28,6 +29,16 @@ pub enum Precision {
     Bf16,
     /// 8-bit integers with the scales of small groups.
     Int8,
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::Int8 => "int8",
+        })
+    }
 }
 
 /// The most inputs that share a scale in [`Precision::Int8`].

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use deberta_core::checkpoint::{Checkpoint, Dim, Dtype, Format, TensorInfo, TensorSpec};
+use deberta_core::checkpoint::{
+    Checkpoint, Dim, Dtype, ElementKind, Format, TensorInfo, TensorSpec,
+};
 use deberta_core::{Batch, LoadOptions, Model};
 use deberta_tests::fixture;
 use safetensors::SafeTensors;
@@ -89,6 +91,7 @@ fn floats_are_read_as_f32_and_integers_are_no_weights() {
         for info in checkpoint.tensors().collect::<Vec<_>>() {
             let shape: Vec<Dim> = info.shape().iter().map(|&n| Dim::Exactly(n)).collect();
             let spec = TensorSpec {
+                elements: ElementKind::Float,
                 name: info.canonical_name().to_owned(),
                 scope: info.scope(),
                 shape,

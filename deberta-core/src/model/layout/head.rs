@@ -103,6 +103,7 @@ fn masked_lm(
                 } else {
                     list.head_tensor(&format!("{DECODER}.weight"), &[rows, width])
                 },
+                scales: None,
                 bias: Some(list.head_tensor(bias, &[rows])),
             },
             positions: None,
@@ -124,6 +125,7 @@ fn masked_lm(
         norm: list.head_norm(&format!("{MICROSOFT}.LayerNorm"), width),
         decoder: Affine {
             weight: words,
+            scales: None,
             bias: Some(list.head_tensor(&format!("{MICROSOFT}.bias"), &[rows])),
         },
         positions: enhanced

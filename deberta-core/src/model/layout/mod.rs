@@ -9,13 +9,16 @@ mod head;
 pub(crate) use head::HeadLayout;
 
 use super::attention::AttentionKind;
-use crate::checkpoint::{Checkpoint, Dim, TensorSpec};
+use crate::checkpoint::{Checkpoint, Dim, ElementKind, TensorSpec};
 use crate::{Config, Error};
+use deberta_kernels::PackedWeights;
 
 /// A weight and its bias: a linear layer, a normalisation or a convolution.
 #[derive(Debug, Clone)]
 pub(crate) struct Affine {
     pub(crate) weight: TensorSpec,
+    /// Of weights in 8 bits: one for every output and group of inputs.
+    pub(crate) scales: Option<TensorSpec>,
     pub(crate) bias: Option<TensorSpec>,
 }
 
@@ -39,18 +42,43 @@ pub(crate) struct RelativeLayout {
 /// The projections of the hidden states.
 #[derive(Debug)]
 pub(crate) enum ContentLayout {
-    /// One of each.
-    Separate {
-        query: Affine,
-        key: Affine,
-        value: Affine,
+    /// One of each: queries, keys, values.
+    Separate(Box<[Affine; 3]>),
+    /// Rows `[head][q|k|v][d]` of one matrix, `[3·N, N]`.
+    Interleaved(Box<InterleavedLayout>),
+}
+
+/// One matrix for queries, keys and values.
+#[derive(Debug)]
+pub(crate) struct InterleavedLayout {
+    pub(crate) weight: TensorSpec,
+    pub(crate) scales: Option<TensorSpec>,
+    /// Of queries, keys and values. Keys have one only where the weights are in 8 bits: it holds what rounding has taken.
+    pub(crate) biases: [Option<TensorSpec>; 3],
+}
+
+/// The position keys and position queries of a layer. An absent part is a term that the model does not have.
+#[derive(Debug)]
+pub(crate) enum PositionLayout {
+    /// To be projected from the relative table.
+    Projected {
+        key: Option<PositionProjection>,
+        query: Option<PositionProjection>,
     },
-    /// Rows `[head][q|k|v][d]` of one matrix, `[3·N, N]`; keys have no bias.
-    Interleaved {
-        weight: TensorSpec,
-        query_bias: TensorSpec,
-        value_bias: TensorSpec,
+    /// As the file has them, `[2·span, N]` each.
+    Tables {
+        keys: Option<TensorSpec>,
+        queries: Option<TensorSpec>,
     },
+}
+
+/// What the relative table is projected with.
+#[derive(Debug)]
+pub(crate) enum PositionProjection {
+    /// A projection for positions alone.
+    Own(Box<Affine>),
+    /// That of the content's keys or queries.
+    Shared,
 }
 
 /// The two matrices that mix heads, `[H, H]`.
@@ -64,11 +92,7 @@ pub(crate) struct MixingLayout {
 #[derive(Debug)]
 pub(crate) struct LayerLayout {
     pub(crate) content: ContentLayout,
-    /// The projection of the relative table to position keys; `None`: there is no content-to-position term, or the
-    /// layer's own key projection serves.
-    pub(crate) position_key: Option<Affine>,
-    /// The projection to position queries, likewise.
-    pub(crate) position_query: Option<Affine>,
+    pub(crate) positions: PositionLayout,
     pub(crate) mixing: Option<MixingLayout>,
     pub(crate) attention_output: Affine,
     pub(crate) attention_norm: Affine,
@@ -104,10 +128,24 @@ impl Layout {
         checkpoint: &Checkpoint,
         head: HeadKind,
     ) -> Result<Self, Error> {
+        Self::in_form(config, checkpoint, head, checkpoint.is_int8())
+    }
+
+    /// The same, were the linear layers of the encoder in 8 bits or not.
+    pub(crate) fn in_form(
+        config: &Config,
+        checkpoint: &Checkpoint,
+        head: HeadKind,
+        int8: bool,
+    ) -> Result<Self, Error> {
         let attention = AttentionKind::new(config, checkpoint)?;
-        let mut list = Collector::default();
+        let mut list = Collector {
+            tensors: Vec::new(),
+            int8,
+        };
         let embeddings = embeddings(&mut list, config);
-        let relative = attention.relative.map(|relative| RelativeLayout {
+        let relative = attention.relative.filter(|_| !int8);
+        let relative = relative.map(|relative| RelativeLayout {
             table: list.encoder(
                 "encoder.rel_embeddings.weight",
                 &[2 * relative.span(), config.hidden_size],
@@ -131,6 +169,7 @@ impl Layout {
                         conv.kernel_size,
                     ],
                 ),
+                scales: None,
                 bias: Some(list.encoder("encoder.conv.conv.bias", &[config.hidden_size])),
             },
             norm: list.norm("encoder.conv.LayerNorm", config.hidden_size),
@@ -143,7 +182,7 @@ impl Layout {
             layers,
             conv,
             head,
-            tensors: list.0,
+            tensors: list.tensors,
         })
     }
 }
@@ -186,9 +225,13 @@ fn embeddings(list: &mut Collector, config: &Config) -> EmbeddingsLayout {
                 &[config.type_vocab_size, width],
             )
         }),
-        projection: (width != config.hidden_size).then(|| Affine {
-            weight: list.encoder("embeddings.embed_proj.weight", &[config.hidden_size, width]),
-            bias: None,
+        projection: (width != config.hidden_size).then(|| {
+            let (weight, scales) = list.weights("embeddings.embed_proj", config.hidden_size, width);
+            Affine {
+                weight,
+                scales,
+                bias: None,
+            }
         }),
         norm: list.norm("embeddings.LayerNorm", config.hidden_size),
     }
@@ -207,36 +250,24 @@ fn layer(
         config.intermediate_size,
         config.num_attention_heads,
     );
-    let (c2p, p2c) = (
-        attention.c2p && !attention.shared,
-        attention.p2c && !attention.shared,
-    );
-    let (content, position_key, position_query);
-    if attention.interleaved {
-        content = ContentLayout::Interleaved {
-            weight: list.encoder(&own("in_proj.weight"), &[3 * hidden, hidden]),
-            query_bias: list.encoder(&own("q_bias"), &[hidden]),
-            value_bias: list.encoder(&own("v_bias"), &[hidden]),
-        };
-        position_key = c2p.then(|| Affine {
-            weight: list.encoder(&own("pos_proj.weight"), &[hidden, hidden]),
-            bias: None,
-        });
-        position_query = p2c.then(|| list.linear(&own("pos_q_proj"), hidden, hidden));
+    let content = if attention.interleaved {
+        let (weight, scales) = list.weights(&own("in_proj"), 3 * hidden, hidden);
+        let has_bias = [("q_bias", true), ("k_bias", list.int8), ("v_bias", true)];
+        ContentLayout::Interleaved(Box::new(InterleavedLayout {
+            weight,
+            scales,
+            biases: has_bias
+                .map(|(part, there)| there.then(|| list.encoder(&own(part), &[hidden]))),
+        }))
     } else {
-        let mut projection = |part| list.linear(&own(part), hidden, hidden);
-        content = ContentLayout::Separate {
-            query: projection("query_proj"),
-            key: projection("key_proj"),
-            value: projection("value_proj"),
-        };
-        position_key = c2p.then(|| projection("pos_key_proj"));
-        position_query = p2c.then(|| projection("pos_query_proj"));
-    }
+        let parts = ["query_proj", "key_proj", "value_proj"];
+        ContentLayout::Separate(Box::new(
+            parts.map(|part| list.linear(&own(part), hidden, hidden)),
+        ))
+    };
     LayerLayout {
         content,
-        position_key,
-        position_query,
+        positions: positions(list, attention, hidden, own),
         mixing: attention.talking.then(|| MixingLayout {
             logits: list.encoder(&own("head_logits_proj.weight"), &[heads, heads]),
             weights: list.encoder(&own("head_weights_proj.weight"), &[heads, heads]),
@@ -246,6 +277,50 @@ fn layer(
         up: list.linear(&name("intermediate.dense"), inner, hidden),
         down: list.linear(&name("output.dense"), hidden, inner),
         output_norm: list.norm(&name("output.LayerNorm"), hidden),
+    }
+}
+
+fn positions(
+    list: &mut Collector,
+    attention: AttentionKind,
+    hidden: usize,
+    name: impl Fn(&str) -> String,
+) -> PositionLayout {
+    let AttentionKind {
+        c2p,
+        p2c,
+        shared,
+        interleaved,
+        ..
+    } = attention;
+    if list.int8 {
+        let slots = 2 * attention.relative.map_or(0, |relative| relative.span());
+        let mut table = |part| list.encoder(&name(part), &[slots, hidden]);
+        return PositionLayout::Tables {
+            keys: c2p.then(|| table("position_keys")),
+            queries: p2c.then(|| table("position_queries")),
+        };
+    }
+    let mut projection = |part, has_bias: bool| {
+        if shared {
+            return PositionProjection::Shared;
+        }
+        PositionProjection::Own(Box::new(match has_bias {
+            true => list.linear(&name(part), hidden, hidden),
+            false => Affine {
+                weight: list.encoder(&format!("{}.weight", name(part)), &[hidden, hidden]),
+                scales: None,
+                bias: None,
+            },
+        }))
+    };
+    let (key, query) = match interleaved {
+        true => ("pos_proj", "pos_q_proj"),
+        false => ("pos_key_proj", "pos_query_proj"),
+    };
+    PositionLayout::Projected {
+        key: c2p.then(|| projection(key, !interleaved)),
+        query: p2c.then(|| projection(query, true)),
     }
 }
 
@@ -259,17 +334,39 @@ fn words(config: &Config) -> TensorSpec {
 }
 
 /// Keeps every tensor that a layout names.
-#[derive(Default)]
-struct Collector(Vec<TensorSpec>);
+struct Collector {
+    tensors: Vec<TensorSpec>,
+    /// Whether the linear layers of the encoder are in 8 bits.
+    int8: bool,
+}
 
 impl Collector {
     fn encoder(&mut self, name: &str, shape: &[usize]) -> TensorSpec {
         self.keep(TensorSpec::encoder(name, exactly(shape)))
     }
 
+    /// The weights of a linear layer of the encoder, and their scales in 8 bits.
+    fn weights(
+        &mut self,
+        name: &str,
+        outputs: usize,
+        inputs: usize,
+    ) -> (TensorSpec, Option<TensorSpec>) {
+        let mut weight = TensorSpec::encoder(format!("{name}.weight"), exactly(&[outputs, inputs]));
+        if !self.int8 {
+            return (self.keep(weight), None);
+        }
+        weight.elements = ElementKind::Int8;
+        let groups = PackedWeights::quantized_groups(inputs);
+        let scales = self.encoder(&format!("{name}.weight_scale"), &[outputs, groups]);
+        (self.keep(weight), Some(scales))
+    }
+
     fn linear(&mut self, name: &str, outputs: usize, inputs: usize) -> Affine {
+        let (weight, scales) = self.weights(name, outputs, inputs);
         Affine {
-            weight: self.encoder(&format!("{name}.weight"), &[outputs, inputs]),
+            weight,
+            scales,
             bias: Some(self.encoder(&format!("{name}.bias"), &[outputs])),
         }
     }
@@ -277,6 +374,7 @@ impl Collector {
     fn norm(&mut self, name: &str, width: usize) -> Affine {
         Affine {
             weight: self.encoder(&format!("{name}.weight"), &[width]),
+            scales: None,
             bias: Some(self.encoder(&format!("{name}.bias"), &[width])),
         }
     }
@@ -284,6 +382,7 @@ impl Collector {
     fn head(&mut self, name: &str, outputs: usize, inputs: usize) -> Affine {
         Affine {
             weight: self.head_tensor(&format!("{name}.weight"), &[outputs, inputs]),
+            scales: None,
             bias: Some(self.head_tensor(&format!("{name}.bias"), &[outputs])),
         }
     }
@@ -291,6 +390,7 @@ impl Collector {
     fn head_norm(&mut self, name: &str, width: usize) -> Affine {
         Affine {
             weight: self.head_tensor(&format!("{name}.weight"), &[width]),
+            scales: None,
             bias: Some(self.head_tensor(&format!("{name}.bias"), &[width])),
         }
     }
@@ -300,7 +400,7 @@ impl Collector {
     }
 
     fn keep(&mut self, spec: TensorSpec) -> TensorSpec {
-        self.0.push(spec.clone());
+        self.tensors.push(spec.clone());
         spec
     }
 }
