@@ -86,7 +86,7 @@ fn quantised_weights_pack_as_quantising_packs_them() {
 #[test]
 fn every_byte_is_a_weight() {
     let rows: Vec<u8> = (0..=255).collect();
-    let x = vec![255.0, 0.0].repeat(128);
+    let x = [255.0, 0.0].repeat(128);
     let expected: f32 = rows
         .iter()
         .step_by(2)

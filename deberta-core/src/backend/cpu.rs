@@ -284,6 +284,10 @@ impl Backend for Cpu {
         Ok(x.view().to_owned())
     }
 
+    fn release(&self) {
+        self.arena.clear();
+    }
+
     fn peek(&self, x: &Matrix) -> Result<Array2<f32>, Error> {
         Ok(x.view().to_owned())
     }

@@ -127,6 +127,8 @@ pub(crate) trait Backend: Sized + Send + Sync {
     fn add(&self, x: Self::Matrix, y: &Self::Matrix) -> Result<Self::Matrix, Error>;
     /// Hands a result out. This and [`Backend::peek`] are the only operations that wait.
     fn read(&self, x: Self::Matrix) -> Result<Array2<f32>, Error>;
+    /// Gives back memory that waits to be used again: what loading asks for is not what a forward pass asks for.
+    fn release(&self);
     /// Hands a copy of an intermediate result out.
     fn peek(&self, x: &Self::Matrix) -> Result<Array2<f32>, Error>;
 }

@@ -67,6 +67,16 @@ impl Mapping {
         }
     }
 
+    /// Gives back the memory of what has been read through the map. Reading it again brings it back.
+    pub(super) fn release(&self) {
+        #[cfg(unix)]
+        if let Source::Mapped(map, _) = &self.0 {
+            // SAFETY: the map is shared with its file and never written, so its pages come back as they were.
+            // It is advice: what a system makes of it does not matter.
+            let _ = unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+        }
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         match &self.0 {
             Source::Mapped(map, _) => map,

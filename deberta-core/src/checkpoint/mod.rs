@@ -139,6 +139,13 @@ impl Checkpoint {
         self.files.iter().any(WeightsFile::is_int8)
     }
 
+    /// Gives back the memory of what has been read through maps of the files, which will not be read again soon.
+    pub(crate) fn release(&self) {
+        for file in &self.files {
+            file.mapping().release();
+        }
+    }
+
     /// The files that hold the tensors, without the index.
     pub fn files(&self) -> impl ExactSizeIterator<Item = &Path> {
         self.files.iter().map(WeightsFile::path)

@@ -78,6 +78,8 @@ impl<B: Backend> Encoder<B> {
         let batch = sample(self.vocabulary(), config)?;
         let slots = self.slots(backend, &batch);
         let mut hidden = self.embeddings.forward(backend, &batch)?;
+        // Rows of a large table are far apart: each has brought its neighbourhood into memory.
+        loader.checkpoint.release();
         for (index, layer) in layout.layers.iter().enumerate() {
             let input = AttentionInput {
                 hidden: &hidden,

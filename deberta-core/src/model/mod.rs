@@ -182,6 +182,8 @@ impl Model {
             };
             let encoder = Encoder::load(&loader, &layout, &config)?;
             let head = Head::load(&loader, &layout.head, &config)?;
+            checkpoint.release();
+            backend.release();
             Ok::<_, Error>((encoder, head, precision, unused))
         };
         let (encoder, head, precision, unused) = match &pool {
