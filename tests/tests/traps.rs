@@ -10,7 +10,7 @@ use common::copy::ModelCopy;
 use common::{Case, case};
 use deberta_core::{Batch, Error, LoadOptions, Model, Output};
 use deberta_kernels::{
-    Activation, Attention, Epilogue, Isa, LayerNorm, PackedWeights, PositionTables,
+    Activation, Attention, Epilogue, Isa, LayerNorm, PackedWeights, PositionTables, Precision,
     RelativePositions, SlotTable, TokenConv, disentangled_attention, linear, reference,
 };
 use ndarray::{Array2, array};
@@ -417,6 +417,7 @@ impl OneHead {
                 value: self.value.view(),
                 heads: 1,
                 scale: self.scale,
+                precision: Precision::F32,
                 bounds: &[0, length],
                 positions: None,
                 relative: Some((&tables, &slots)),
