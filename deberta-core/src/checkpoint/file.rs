@@ -9,7 +9,7 @@ use super::elements;
 use super::info::Format;
 use super::mmap::Mapping;
 use super::spec::ElementKind;
-use super::tensor::Tensor;
+use super::tensor::{CHUNK, Tensor};
 use super::{header, torch};
 use crate::Error;
 
@@ -170,9 +170,21 @@ impl WeightsFile {
     pub(super) fn chunks(
         &self,
         tensor: &Tensor,
-        visit: impl FnMut(&[u8]) -> Result<(), Error>,
+        mut visit: impl FnMut(&[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        tensor.chunks(self.mapping.bytes(), visit)
+        if !tensor.is_contiguous() {
+            return tensor.chunks(self.mapping.bytes(), visit);
+        }
+        // Not through the map: a page that is touched may bring megabytes of its neighbourhood into this process.
+        // A whole number of elements, be they of less than a byte.
+        let most = CHUNK / 8 * tensor.dtype.bits();
+        let mut bytes = vec![0; most.min(tensor.range.len())];
+        for start in tensor.range.clone().step_by(most) {
+            let part = &mut bytes[..most.min(tensor.range.end - start)];
+            self.mapping.read_at(start, part, &self.path)?;
+            visit(part)?;
+        }
+        Ok(())
     }
 
     /// Refuses a tensor that is larger than its file: a view that repeats elements can be of any size, and
