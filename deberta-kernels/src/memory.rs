@@ -10,6 +10,9 @@ const LINE: usize = 64;
 /// takes longer than reading it.
 const LARGE: usize = 1 << 20;
 
+/// Bytes of a large page: of another size it is only less use.
+const PAGE: usize = 2 << 20;
+
 /// A number that is zero where all its bits are, and valid whatever they are.
 pub trait Number: Copy + Send + Sync + 'static {
     /// As many zeros.
@@ -50,8 +53,8 @@ pub struct Aligned<T> {
 enum Storage<T> {
     /// In a vector from this index on.
     Heap(Vec<T>, usize),
-    /// At the beginning of pages of their own.
-    Pages(MmapMut),
+    /// In pages of their own, from this byte on.
+    Pages(MmapMut, usize),
 }
 
 impl<T: Number> Aligned<T> {
@@ -59,7 +62,7 @@ impl<T: Number> Aligned<T> {
     pub fn zeros(len: usize) -> Self {
         let bytes = len.saturating_mul(size_of::<T>());
         let storage = match pages(bytes) {
-            Some(pages) => Storage::Pages(pages),
+            Some((pages, start)) => Storage::Pages(pages, start),
             None => {
                 let spare = LINE / size_of::<T>();
                 let storage = T::zeros(len + spare);
@@ -78,16 +81,21 @@ impl<T: Number> Aligned<T> {
     }
 }
 
-/// Pages of their own for that many bytes, if they are worth it and the system gives them.
-fn pages(bytes: usize) -> Option<MmapMut> {
+/// Pages of their own for that many bytes and where they begin, if they are worth it and the system gives them.
+fn pages(bytes: usize) -> Option<(MmapMut, usize)> {
     if bytes < LARGE {
         return None;
     }
-    let pages = MmapMut::map_anon(bytes).ok()?;
-    // Only advice: without large pages everything works, more slowly.
+    // Large pages begin at multiples of their size. What lies before and behind is never touched, and so takes no memory.
+    let pages = MmapMut::map_anon(bytes.checked_add(2 * PAGE)?).ok()?;
+    let start = pages.as_ptr().align_offset(PAGE).min(PAGE);
+    // A page that would be filled by less than three quarters would waste the rest.
     #[cfg(target_os = "linux")]
-    let _ = pages.advise(memmap2::Advice::HugePage);
-    Some(pages)
+    if let whole @ 1.. = (bytes + PAGE / 4) / PAGE {
+        // Only advice: without large pages everything works, more slowly.
+        let _ = pages.advise_range(memmap2::Advice::HugePage, start, whole * PAGE);
+    }
+    Some((pages, start))
 }
 
 impl<T: Number> Default for Aligned<T> {
@@ -102,9 +110,9 @@ impl<T: Number> Deref for Aligned<T> {
     fn deref(&self) -> &[T] {
         match &self.storage {
             Storage::Heap(all, start) => &all[*start..][..self.len],
-            // SAFETY: the pages hold `len` numbers, begin at a page, and any bits are a number.
-            Storage::Pages(pages) => unsafe {
-                std::slice::from_raw_parts(pages.as_ptr().cast(), self.len)
+            // SAFETY: from `start` on, at the beginning of a page, the pages hold `len` numbers, and any bits are one.
+            Storage::Pages(pages, start) => unsafe {
+                std::slice::from_raw_parts(pages.as_ptr().add(*start).cast(), self.len)
             },
         }
     }
@@ -115,8 +123,8 @@ impl<T: Number> DerefMut for Aligned<T> {
         match &mut self.storage {
             Storage::Heap(all, start) => &mut all[*start..][..self.len],
             // SAFETY: as above, and the pages are borrowed mutably.
-            Storage::Pages(pages) => unsafe {
-                std::slice::from_raw_parts_mut(pages.as_mut_ptr().cast(), self.len)
+            Storage::Pages(pages, start) => unsafe {
+                std::slice::from_raw_parts_mut(pages.as_mut_ptr().add(*start).cast(), self.len)
             },
         }
     }
