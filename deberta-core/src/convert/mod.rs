@@ -152,7 +152,7 @@ const COMPANIONS: [&str; 12] = [
 /// # Errors
 /// [`Error::TargetExists`] where `target` is a file or a directory with something in it, [`Error::Cancelled`] where
 /// `progress` said so, [`Error::Argument`] where a file in 8 bits is to be written as another type; else as [`Checkpoint::open`], [`Checkpoint::verify`] for the encoder, [`Config::from_file`], and
-/// [`TensorInfo::copy_checked`]. After an error there is no target, and nothing is left beside it. A process that is
+/// [`TensorInfo::copy_checked`](crate::checkpoint::TensorInfo::copy_checked). After an error there is no target, and nothing is left beside it. A process that is
 /// killed leaves its temporary directory, which the next conversion to the same target removes.
 pub fn convert(
     source: impl AsRef<Path>,
