@@ -22,7 +22,7 @@
 //! | tensor | type | shape | |
 //! |---|---|---|---|
 //! | `….weight` of a linear layer | I8 | `[outputs, inputs]` | p, from -127 to 127 |
-//! | `….weight_scale` | F32 | `[outputs, groups]` | s: a weight is s·p. A group is as many inputs in a row as [`PackedWeights::quantized_groups`](deberta_kernels::PackedWeights::quantized_groups) says |
+//! | `….weight_scale` | F32 | `[outputs, groups]` | s: a weight is s·p. A group is [`PackedWeights::quantized_group`](deberta_kernels::PackedWeights::quantized_group) inputs in a row |
 //! | `….bias` (also `q_bias`, `k_bias`, `v_bias`) | F32 | `[outputs]` | with what rounding takes from the product of typical inputs |
 //! | `….attention.self.position_keys`, `position_queries` | F32 | `[2·span, N]` | the relative table, projected for the layer; it and the projections are left out |
 //!

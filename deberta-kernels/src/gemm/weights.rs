@@ -18,7 +18,7 @@ use std::ops::Range;
 /// |---|---|---|---|
 /// | [`F32`](Self::F32) | as they are | as they are | 4 |
 /// | [`Bf16`](Self::Bf16) | rounded to bf16 | rounded to bf16 | 2 |
-/// | [`Int8`](Self::Int8) | 255 levels per output and group of inputs | 256 levels per row and group of inputs | about 1.1 |
+/// | [`Int8`](Self::Int8) | 255 levels per output and group of inputs | 256 levels per row and group of inputs | about 1 |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Precision {
@@ -42,13 +42,23 @@ impl fmt::Display for Precision {
 }
 
 /// The most inputs that share a scale in [`Precision::Int8`].
-pub(super) const LARGEST_GROUP: usize = 256;
+pub(super) const LARGEST_GROUP: usize = 384;
 
-/// The inputs that share a scale: as few groups as possible, as equal as possible, each a whole number of steps.
+/// Groups end where panels do, whatever their width: 12, 24 or 48 columns. A layer's outputs are then finished group by
+/// group of the next layer, which rounds them.
+const GRAIN: usize = 48;
+
+/// The inputs that share a scale: as few groups as possible, about equal, each a whole number of steps.
 pub(super) fn group_size(inputs: usize) -> usize {
-    inputs
-        .div_ceil(inputs.div_ceil(LARGEST_GROUP).max(1))
-        .next_multiple_of(4)
+    match inputs.div_ceil(LARGEST_GROUP) {
+        0 | 1 => inputs.next_multiple_of(4),
+        groups => inputs.div_ceil(groups).next_multiple_of(GRAIN),
+    }
+}
+
+/// How many scales a row of so many inputs has.
+fn groups(inputs: usize) -> usize {
+    inputs.div_ceil(group_size(inputs).max(1))
 }
 
 /// A matrix `W: [N, K]` packed for computing `x·Wᵀ`, once, when a model loads.
@@ -197,7 +207,7 @@ impl PackedWeights {
     ///
     /// # Errors
     /// [`KernelError::Shape`] if there are no weights, or not a scale for every output and
-    /// [group](PackedWeights::quantized_groups), and whatever `read` returns.
+    /// [group](PackedWeights::quantized_group), and whatever `read` returns.
     ///
     /// ```
     /// use deberta_kernels::{Isa, KernelError, PackedWeights};
@@ -217,7 +227,7 @@ impl PackedWeights {
         read: impl Fn(Range<usize>, &mut [u8]) -> Result<(), E> + Sync,
     ) -> Result<Self, E> {
         check_size(outputs, inputs)?;
-        let groups = Self::quantized_groups(inputs);
+        let groups = groups(inputs);
         if outputs.checked_mul(groups) != Some(scales.len()) {
             return Err(KernelError::Shape {
                 argument: "scales",
@@ -239,13 +249,13 @@ impl PackedWeights {
         })
     }
 
-    /// How many groups of a row's weights have a scale of their own in [`Precision::Int8`]: as few as possible of at
-    /// most 256 weights, as equal as possible, each but the last a multiple of four.
-    pub fn quantized_groups(inputs: usize) -> usize {
-        inputs.div_ceil(group_size(inputs).max(1))
+    /// How many inputs in a row share a scale in [`Precision::Int8`]: all of them up to 384, else a multiple of 48
+    /// that makes as few groups as possible, of about equal size.
+    pub fn quantized_group(inputs: usize) -> usize {
+        group_size(inputs)
     }
 
-    /// The weights of one output, from -127 to 127, and the scale of each [group](PackedWeights::quantized_groups),
+    /// The weights of one output, from -127 to 127, and the scale of each [group](PackedWeights::quantized_group),
     /// which they are to be multiplied by. `None` if there is no such output, or the precision is another one.
     pub fn quantized_row(&self, output: usize) -> Option<(Vec<i8>, Vec<f32>)> {
         let Form::Packed(packed) = &self.form else {
@@ -380,7 +390,7 @@ impl Packed {
         let steps = inputs.div_ceil(step);
         let panels = outputs.div_ceil(width);
         let groups = (precision == Precision::Int8).then(|| {
-            let count = PackedWeights::quantized_groups(inputs);
+            let count = groups(inputs);
             let factors = vec![0.0; panels * count * width];
             Groups {
                 scales: factors.clone(),
