@@ -54,8 +54,8 @@ fn quantised_weights_pack_as_quantising_packs_them() {
             let quantised =
                 PackedWeights::with_precision(isa, Precision::Int8, &w, n, k).expect(&what);
             let (rows, scales) = taken_apart(&quantised);
-            let size = PackedWeights::quantized_group(k);
-            let groups = k.div_ceil(size);
+            let size = PackedWeights::quantized_group_size(k);
+            let groups = PackedWeights::quantized_groups(k);
             assert_eq!(scales.len(), n * groups, "{what}");
             for (i, (&p, &w)) in rows.iter().zip(&w).enumerate() {
                 let scale = scales[i / k * groups + i % k / size];
@@ -82,6 +82,31 @@ fn quantised_weights_pack_as_quantising_packs_them() {
     }
 }
 
+/// The cut into groups is part of the format of int8 files: where one of these changes, its version must.
+#[test]
+fn groups_are_those_of_the_file_format() {
+    for (inputs, size, groups) in [
+        (0, 0, 0),
+        (1, 4, 1),
+        (383, 384, 1),
+        (384, 384, 1),
+        (385, 240, 2),
+        (512, 288, 2),
+        (768, 384, 2),
+        (1024, 384, 3),
+        (1536, 384, 4),
+        (3072, 384, 8),
+        (4096, 384, 11),
+    ] {
+        assert_eq!(
+            PackedWeights::quantized_group_size(inputs),
+            size,
+            "{inputs}"
+        );
+        assert_eq!(PackedWeights::quantized_groups(inputs), groups, "{inputs}");
+    }
+}
+
 /// A file may hold -128, which quantising never gives.
 #[test]
 fn every_byte_is_a_weight() {
@@ -100,7 +125,7 @@ fn every_byte_is_a_weight() {
 
 #[test]
 fn what_does_not_fit_is_refused() {
-    assert_eq!(PackedWeights::quantized_group(0), 0);
+    assert_eq!(PackedWeights::quantized_groups(0), 0);
     let nothing = |_: std::ops::Range<usize>, _: &mut [u8]| Ok::<(), KernelError>(());
     for isa in isas() {
         for (n, k, scales) in [

@@ -220,8 +220,12 @@ fn what_is_wrong_with_a_file_is_an_error() {
     fs::copy(out.join("good/config.json"), bad.join("config.json")).expect("copied");
     type Harm = fn(&mut Parts);
     let harms: &[(&str, Harm)] = &[
-        ("version", |parts| {
-            parts.header["__metadata__"]["version"] = json!("2");
+        // The groups were others, and for some widths as many as now.
+        ("version \"1\"", |parts| {
+            parts.header["__metadata__"]["version"] = json!("1");
+        }),
+        ("version \"3\"", |parts| {
+            parts.header["__metadata__"]["version"] = json!("3");
         }),
         ("no version", |parts| {
             parts.header["__metadata__"] = json!({"format": "deberta-rs int8"});

@@ -38,7 +38,7 @@ pub(super) struct Contents {
 /// and refuse the file instead of taking the integers for weights.
 pub(crate) const INT8: &str = "deberta-rs int8";
 /// The `version` beside it.
-pub(crate) const INT8_VERSION: &str = "1";
+pub(crate) const INT8_VERSION: &str = "2";
 
 /// The tensors of a file with these bytes.
 pub(super) fn parse(bytes: &[u8]) -> Result<Contents, Refusal> {

@@ -17,12 +17,12 @@
 //! it rounds the linear layers of the encoder, fits their biases, and projects the position tables. A model loads from
 //! such a file several times as fast and gives the bits that it would give loaded from the original, on any processor
 //! those that it gives on the processor that converted. `format` in the file's metadata is `deberta-rs int8`, and
-//! `version` is `1`:
+//! `version` is `2` (files of version 1 had smaller groups, and must be converted again):
 //!
 //! | tensor | type | shape | |
 //! |---|---|---|---|
 //! | `….weight` of a linear layer | I8 | `[outputs, inputs]` | p, from -127 to 127 |
-//! | `….weight_scale` | F32 | `[outputs, groups]` | s: a weight is s·p. A group is [`PackedWeights::quantized_group`](deberta_kernels::PackedWeights::quantized_group) inputs in a row |
+//! | `….weight_scale` | F32 | `[outputs, groups]` | s: a weight is s·p. A group is [`PackedWeights::quantized_group_size`](deberta_kernels::PackedWeights::quantized_group_size) inputs in a row |
 //! | `….bias` (also `q_bias`, `k_bias`, `v_bias`) | F32 | `[outputs]` | with what rounding takes from the product of typical inputs |
 //! | `….attention.self.position_keys`, `position_queries` | F32 | `[2·span, N]` | the relative table, projected for the layer; it and the projections are left out |
 //!

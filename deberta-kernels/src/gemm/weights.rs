@@ -48,17 +48,13 @@ pub(super) const LARGEST_GROUP: usize = 384;
 /// group of the next layer, which rounds them.
 const GRAIN: usize = 48;
 
-/// The inputs that share a scale: as few groups as possible, about equal, each a whole number of steps.
+/// The inputs that share a scale, of which files of int8 weights tell no more than the number of groups: changing it
+/// takes a new version of that format. As few groups as possible, about equal, each a whole number of steps.
 pub(super) fn group_size(inputs: usize) -> usize {
     match inputs.div_ceil(LARGEST_GROUP) {
         0 | 1 => inputs.next_multiple_of(4),
         groups => inputs.div_ceil(groups).next_multiple_of(GRAIN),
     }
-}
-
-/// How many scales a row of so many inputs has.
-fn groups(inputs: usize) -> usize {
-    inputs.div_ceil(group_size(inputs).max(1))
 }
 
 /// A matrix `W: [N, K]` packed for computing `x·Wᵀ`, once, when a model loads.
@@ -207,7 +203,7 @@ impl PackedWeights {
     ///
     /// # Errors
     /// [`KernelError::Shape`] if there are no weights, or not a scale for every output and
-    /// [group](PackedWeights::quantized_group), and whatever `read` returns.
+    /// [group](PackedWeights::quantized_group_size), and whatever `read` returns.
     ///
     /// ```
     /// use deberta_kernels::{Isa, KernelError, PackedWeights};
@@ -227,7 +223,7 @@ impl PackedWeights {
         read: impl Fn(Range<usize>, &mut [u8]) -> Result<(), E> + Sync,
     ) -> Result<Self, E> {
         check_size(outputs, inputs)?;
-        let groups = groups(inputs);
+        let groups = Self::quantized_groups(inputs);
         if outputs.checked_mul(groups) != Some(scales.len()) {
             return Err(KernelError::Shape {
                 argument: "scales",
@@ -251,11 +247,17 @@ impl PackedWeights {
 
     /// How many inputs in a row share a scale in [`Precision::Int8`]: all of them up to 384, else a multiple of 48
     /// that makes as few groups as possible, of about equal size.
-    pub fn quantized_group(inputs: usize) -> usize {
+    pub fn quantized_group_size(inputs: usize) -> usize {
         group_size(inputs)
     }
 
-    /// The weights of one output, from -127 to 127, and the scale of each [group](PackedWeights::quantized_group),
+    /// How many groups of [`quantized_group_size`](PackedWeights::quantized_group_size) a row has; the last may be
+    /// smaller.
+    pub fn quantized_groups(inputs: usize) -> usize {
+        inputs.div_ceil(group_size(inputs).max(1))
+    }
+
+    /// The weights of one output, from -127 to 127, and the scale of each [group](PackedWeights::quantized_group_size),
     /// which they are to be multiplied by. `None` if there is no such output, or the precision is another one.
     pub fn quantized_row(&self, output: usize) -> Option<(Vec<i8>, Vec<f32>)> {
         let Form::Packed(packed) = &self.form else {
@@ -390,7 +392,7 @@ impl Packed {
         let steps = inputs.div_ceil(step);
         let panels = outputs.div_ceil(width);
         let groups = (precision == Precision::Int8).then(|| {
-            let count = groups(inputs);
+            let count = PackedWeights::quantized_groups(inputs);
             let factors = vec![0.0; panels * count * width];
             Groups {
                 scales: factors.clone(),

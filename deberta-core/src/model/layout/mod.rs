@@ -357,7 +357,7 @@ impl Collector {
             return (self.keep(weight), None);
         }
         weight.elements = ElementKind::Int8;
-        let groups = inputs.div_ceil(PackedWeights::quantized_group(inputs).max(1));
+        let groups = PackedWeights::quantized_groups(inputs);
         let scales = self.encoder(&format!("{name}.weight_scale"), &[outputs, groups]);
         (self.keep(weight), Some(scales))
     }
