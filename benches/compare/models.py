@@ -3,6 +3,7 @@
 | file | what | who reads it |
 |---|---|---|
 | `config.json`, `model.safetensors` | f32 weights in Hugging Face layout | ours, PyTorch, candle |
+| `int8/` | the same, its linear layers rounded by `convert --precision int8` | ours |
 | `traced.onnx`, `traced.int8.onnx` | export by tracing; quantised dynamically | ONNX Runtime, OpenVINO, rten |
 | `exported.onnx`, `exported.int8.onnx` | export by `torch.export` | ONNX Runtime |
 | `weights8.xml` | 8-bit weights by NNCF, activations quantised when it runs | OpenVINO |
@@ -11,13 +12,14 @@
 
 import json
 import logging
+import subprocess
 import time
 
 import torch
 from transformers import DebertaV2Config, DebertaV2Model
 
 from inputs import END_ID, FIRST_ID
-from places import WORK
+from places import OURS, WORK
 
 SIZES = {
     "xsmall": {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 6, "intermediate_size": 1536},
@@ -192,3 +194,5 @@ def make(size):
             weights.rename(path.with_suffix(".bin"))
         partial.rename(path)
         print(f"{size}: {name}, {time.monotonic() - start:.0f} s", flush=True)
+    if not (folder / "int8").exists():
+        subprocess.run([OURS / "convert", folder, folder / "int8", "--precision", "int8"], check=True)

@@ -196,13 +196,17 @@ def main():
         results.add(**machine())
     for case in {*arguments.cases, COLD, *ERRORS}:
         inputs.write(case)
+
+    def chosen(part):
+        return [system for system in arguments.chosen if part in system.parts]
+
     if "speed" in arguments.what:
-        speed(results, arguments.chosen, arguments.cases, arguments)
+        speed(results, chosen("speed"), arguments.cases, arguments)
     # Before the errors, which load PyTorch here: a child's peak memory is at least its parent's.
     if "cold" in arguments.what:
-        cold(results, arguments.chosen, arguments)
+        cold(results, chosen("cold"), arguments)
     if "errors" in arguments.what:
-        numerics(results, arguments.chosen, arguments)
+        numerics(results, chosen("errors"), arguments)
     for path in report.write(results.lines, arguments.out):
         print(path)
 

@@ -19,10 +19,12 @@ class System:
     kind: str
     # The model's file, in the model's folder.
     file: str = "traced.onnx"
+    # What is measured of it.
+    parts: tuple[str, ...] = ("speed", "cold", "errors")
 
 
 SYSTEMS = [
-    System("ours", "f32", "ours"),
+    System("ours", "f32", "ours", "model.safetensors"),
     System("onnxruntime", "f32", "python"),
     System("onnxruntime-graph", "f32", "python", "exported.onnx"),
     System("openvino", "f32", "python"),
@@ -30,12 +32,14 @@ SYSTEMS = [
     System("rten", "f32", "rust"),
     System("torch", "f32", "python", "model.safetensors"),
     System("candle", "f32", "rust", "model.safetensors"),
-    System("ours", "bf16", "ours"),
+    System("ours", "bf16", "ours", "model.safetensors"),
     System("openvino", "bf16", "python"),
     System("openvino-fixed", "bf16", "python"),
     System("torch", "bf16", "python", "model.safetensors"),
     System("torch-autocast", "bf16", "python", "model.safetensors"),
-    System("ours", "int8", "ours"),
+    System("ours", "int8", "ours", "model.safetensors"),
+    # Rounded beforehand: it loads sooner, and computes what the line above does.
+    System("ours-converted", "int8", "ours", "int8/model.safetensors", ("cold",)),
     System("onnxruntime", "int8", "python", "traced.int8.onnx"),
     System("onnxruntime-graph", "int8", "python", "exported.int8.onnx"),
     System("openvino", "int8", "python", "traced.int8.onnx"),
@@ -56,7 +60,7 @@ def choose(precisions, names):
 
 def missing(system, case):
     """What is not there of the files that it needs, if anything."""
-    needed = [case.folder / ("model.safetensors" if system.kind == "ours" else system.file)]
+    needed = [case.folder / system.file]
     if system.kind != "python":
         needed.append(OURS / "bench" if system.kind == "ours" else PEERS_RS)
     return next((path for path in needed if not path.exists()), None)
@@ -77,7 +81,8 @@ def _peer(system, case, threads):
 
 
 def _ours(program, system, case, threads):
-    return [OURS / program, "--model", case.folder, "--precision", system.precision, "--threads", threads]
+    folder = (case.folder / system.file).parent
+    return [OURS / program, "--model", folder, "--precision", system.precision, "--threads", threads]
 
 
 def timing(system, case, threads, budget):

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import chart
 import measure
 import report
+import systems
 from places import Case
 
 
@@ -28,6 +29,16 @@ class Cases(unittest.TestCase):
         for text in ("base", "base:8", "base:0x128", "base:8x128-", ":1x1"):
             with self.assertRaises(ValueError):
                 Case.parse(text)
+
+
+class Systems(unittest.TestCase):
+    def test_a_converted_file_lies_in_a_folder_of_its_own(self):
+        case = Case.parse("base:1x128")
+        [ours, converted] = systems.choose(["int8"], ["ours", "ours-converted"])
+        for system, folder in ((ours, case.folder), (converted, case.folder / "int8")):
+            command = systems.first_output(system, case, 2)
+            self.assertEqual(command[command.index("--model") + 1], folder)
+        self.assertEqual(converted.parts, ("cold",))
 
 
 class Tables(unittest.TestCase):
