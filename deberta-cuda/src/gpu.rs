@@ -1,0 +1,234 @@
+//! A device: its context, its stream and its kernels.
+
+use crate::CudaError;
+use crate::memory::Pool;
+use cudarc::driver::sys::{self, CUdevice_attribute, CUfunction_attribute_enum};
+use cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaStream, result};
+use cudarc::nvrtc::Ptx;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The CUDA version whose PTX is embedded: `1000·major + 10·minor`.
+const DRIVER: i32 = 12_040;
+/// The compute capability that the PTX is written for.
+const CAPABILITY: (i32, i32) = (8, 0);
+
+/// A family of kernels: `kernels/<name>.cu`, compiled to `ptx/<name>.ptx`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Module {
+    /// Disentangled attention.
+    Attention,
+    /// Convolution over tokens.
+    Conv,
+    /// Linear layers.
+    Linear,
+    /// What is done to single rows: embedding, normalisation, activation.
+    Rows,
+}
+
+impl Module {
+    /// Every family.
+    pub const ALL: [Self; 4] = [Self::Attention, Self::Conv, Self::Linear, Self::Rows];
+
+    /// The name of its files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Attention => "attention",
+            Self::Conv => "conv",
+            Self::Linear => "linear",
+            Self::Rows => "rows",
+        }
+    }
+
+    fn ptx(self) -> &'static str {
+        match self {
+            Self::Attention => include_str!("../ptx/attention.ptx"),
+            Self::Conv => include_str!("../ptx/conv.ptx"),
+            Self::Linear => include_str!("../ptx/linear.ptx"),
+            Self::Rows => include_str!("../ptx/rows.ptx"),
+        }
+    }
+}
+
+/// An NVIDIA GPU, with a stream of its own on which all operations of this handle and its clones are enqueued.
+///
+/// Kernels are compiled by the driver the first time that their [`Module`] is needed.
+#[derive(Clone)]
+pub struct Gpu(Arc<Inner>);
+
+struct Inner {
+    context: Arc<CudaContext>,
+    stream: Arc<CudaStream>,
+    pool: Pool,
+    loaded: Mutex<Loaded>,
+    name: String,
+    multiprocessors: usize,
+    shared_memory: usize,
+}
+
+#[derive(Default)]
+struct Loaded {
+    modules: HashMap<Module, Arc<CudaModule>>,
+    functions: HashMap<&'static str, (CudaFunction, u32)>,
+}
+
+impl Gpu {
+    /// How many devices there are: 0 without a driver.
+    pub fn count() -> usize {
+        driver_version().and_then(|_| devices()).unwrap_or_default()
+    }
+
+    /// The device with this number, counted from 0.
+    ///
+    /// # Errors
+    /// [`CudaError`] says whether the driver, the device or something of either is missing.
+    pub fn new(ordinal: usize) -> Result<Self, CudaError> {
+        let found = driver_version()?;
+        if found < DRIVER {
+            let needed = DRIVER;
+            return Err(CudaError::OldDriver { needed, found });
+        }
+        let count = devices()?;
+        if ordinal >= count {
+            return Err(CudaError::NoDevice { ordinal, count });
+        }
+        let failed = |error| CudaError::driver(format!("opening device {ordinal}"), error);
+        let context = CudaContext::new(ordinal).map_err(failed)?;
+        let attribute = |what| context.attribute(what).map_err(failed);
+        use CUdevice_attribute as A;
+        let found = (
+            attribute(A::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
+            attribute(A::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
+        );
+        let name = context.name().map_err(failed)?;
+        if found < CAPABILITY {
+            return Err(CudaError::OldDevice { name, found });
+        }
+        let multiprocessors = attribute(A::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?;
+        let shared_memory = attribute(A::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?;
+        // SAFETY: memory of this handle is used on its one stream alone, so that no events are needed to order its uses.
+        unsafe { context.disable_event_tracking() };
+        let stream = context.new_stream().map_err(failed)?;
+        Ok(Self(Arc::new(Inner {
+            pool: Pool::new(Arc::clone(&stream)),
+            context,
+            stream,
+            loaded: Mutex::default(),
+            name,
+            multiprocessors: multiprocessors.max(1) as usize,
+            shared_memory: shared_memory.max(0) as usize,
+        })))
+    }
+
+    /// The device's name.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The stream on which operations are enqueued.
+    pub fn stream(&self) -> &Arc<CudaStream> {
+        &self.0.stream
+    }
+
+    /// How many multiprocessors the device has.
+    pub fn multiprocessors(&self) -> usize {
+        self.0.multiprocessors
+    }
+
+    /// Bytes of shared memory that a block can have.
+    pub fn shared_memory_per_block(&self) -> usize {
+        self.0.shared_memory
+    }
+
+    /// Memory that matrices are made of.
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.0.pool
+    }
+
+    /// A kernel, allowed to use some bytes of dynamic shared memory.
+    ///
+    /// # Errors
+    /// [`CudaError::Driver`] where the driver cannot compile the module, and [`CudaError::Argument`] where a block of
+    /// this device has less shared memory.
+    pub fn function(
+        &self,
+        module: Module,
+        name: &'static str,
+        shared_bytes: u32,
+    ) -> Result<CudaFunction, CudaError> {
+        let mut loaded = self.loaded();
+        if let Some((function, allowed)) = loaded.functions.get(name)
+            && *allowed >= shared_bytes
+        {
+            return Ok(function.clone());
+        }
+        if shared_bytes as usize > self.0.shared_memory {
+            return Err(CudaError::Argument {
+                argument: "shared memory",
+                expected: format!("at most {} bytes on {}", self.0.shared_memory, self.0.name),
+                found: format!("{shared_bytes} for {name}"),
+            });
+        }
+        let failed = |error| CudaError::driver(format!("loading the kernel {name}"), error);
+        let code = match loaded.modules.get(&module) {
+            Some(code) => Arc::clone(code),
+            None => {
+                let ptx = Ptx::from_src(module.ptx());
+                let code = self.0.context.load_module(ptx).map_err(failed)?;
+                loaded.modules.insert(module, Arc::clone(&code));
+                code
+            }
+        };
+        let function = code.load_function(name).map_err(failed)?;
+        let limit = CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+        function
+            .set_attribute(limit, shared_bytes as i32)
+            .map_err(failed)?;
+        loaded
+            .functions
+            .insert(name, (function.clone(), shared_bytes));
+        Ok(function)
+    }
+
+    /// Waits for all that has been enqueued.
+    ///
+    /// # Errors
+    /// [`CudaError::Driver`] where something that was enqueued has failed.
+    pub fn synchronize(&self) -> Result<(), CudaError> {
+        let waited = self.0.stream.synchronize();
+        waited.map_err(|error| CudaError::driver("waiting for the stream", error))
+    }
+
+    fn loaded(&self) -> MutexGuard<'_, Loaded> {
+        self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Gpu {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Gpu").field(&self.0.name).finish()
+    }
+}
+
+/// The CUDA version that the driver is for, once it is known to be there.
+fn driver_version() -> Result<i32, CudaError> {
+    // SAFETY: it only tries to open the library; cudarc panics on first use where that fails, so this comes first.
+    if !unsafe { sys::is_culib_present() } {
+        return Err(CudaError::NoDriver);
+    }
+    let mut version = 0;
+    // SAFETY: the pointer is to a local integer, which the call fills.
+    let asked = unsafe { sys::cuDriverGetVersion(&mut version) }.result();
+    asked.map_err(|error| CudaError::driver("asking for its version", error))?;
+    Ok(version)
+}
+
+/// How many devices the driver knows.
+fn devices() -> Result<usize, CudaError> {
+    match result::init().and_then(|()| result::device::get_count()) {
+        Ok(count) => Ok(count.max(0) as usize),
+        Err(error) if error.0 == sys::CUresult::CUDA_ERROR_NO_DEVICE => Ok(0),
+        Err(error) => Err(CudaError::driver("looking for devices", error)),
+    }
+}
