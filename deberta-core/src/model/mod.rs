@@ -5,6 +5,7 @@
 //! * `load`: from tensors to a backend's weights.
 //! * `embeddings`, `self_attention`, `layer`, `encoder`: ids to hidden states.
 //! * `head`, `pretraining`: hidden states to logits.
+//! * `engine`: all of these on one backend.
 //! * `pooling`: hidden states to one vector per sequence.
 //! * `quantized`: the tensors of a model whose linear layers are in 8 bits, for files.
 //! * `observe`: looking inside; `profile`: where the time goes.
@@ -12,6 +13,7 @@
 mod attention;
 mod embeddings;
 mod encoder;
+mod engine;
 mod head;
 mod layer;
 mod layout;
@@ -28,14 +30,14 @@ pub use observe::{AttentionMap, Observe, Observed};
 pub use pooling::Pooling;
 pub use profile::{Profile, Stage};
 
-use crate::backend::{Backend, Cpu};
+use crate::backend::Cpu;
+#[cfg(feature = "cuda")]
+use crate::backend::Cuda;
 use crate::checkpoint::Checkpoint;
-use crate::{Batch, Config, Error};
+use crate::{Batch, Config, Device, Error};
 use deberta_kernels::Precision;
-use encoder::Encoder;
-use head::Head;
+use engine::{Engine, Parts};
 pub(crate) use layout::Layout;
-use load::Loader;
 use ndarray::Array2;
 use observe::Watch;
 pub(crate) use quantized::{Made, Quantized};
@@ -52,6 +54,8 @@ use std::path::Path;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LoadOptions {
+    /// What the model runs on.
+    pub device: Device,
     /// Threads of the model's own pool. `None`: the rayon pool of whoever calls, which by default is the global one
     /// with a thread per core.
     pub threads: Option<usize>,
@@ -67,6 +71,11 @@ pub struct LoadOptions {
 }
 
 impl LoadOptions {
+    /// Runs the model on this device.
+    pub fn device(self, device: Device) -> Self {
+        Self { device, ..self }
+    }
+
     /// Gives the model a pool of its own with this many threads.
     pub fn threads(self, threads: usize) -> Self {
         Self {
@@ -145,9 +154,8 @@ pub struct Model {
     config: Config,
     kind: HeadKind,
     precision: Precision,
-    backend: Cpu,
-    encoder: Encoder<Cpu>,
-    head: Head<Cpu>,
+    device: Device,
+    engine: Box<dyn Engine>,
     pool: Option<rayon::ThreadPool>,
     unused: Vec<String>,
 }
@@ -168,25 +176,33 @@ impl Model {
         let folder = folder.as_ref();
         let config = Config::from_file(folder.join("config.json"))?;
         let kind = options.head.resolve(&config);
-        let backend = Cpu::new()?;
         let pool = options.threads.map(pool).transpose()?;
         let load = || {
             let checkpoint = Checkpoint::open(folder)?;
             let precision = precision(&checkpoint, options.precision)?;
             let layout = Layout::new(&config, &checkpoint, kind)?;
             let unused = checkpoint.verify(&layout.tensors)?;
-            let loader = Loader {
-                backend: &backend,
-                checkpoint: &checkpoint,
-                precision,
+            let (checked, layout, config) = (&checkpoint, &layout, &config);
+            let engine: Box<dyn Engine> = match options.device {
+                Device::Cpu => Box::new(Parts::load(
+                    Cpu::new()?,
+                    checked,
+                    layout,
+                    config,
+                    precision,
+                )?),
+                #[cfg(feature = "cuda")]
+                Device::Cuda(ordinal) => {
+                    let backend = Cuda::new(ordinal, precision)?;
+                    Box::new(Parts::load(backend, checked, layout, config, precision)?)
+                }
+                #[cfg(not(feature = "cuda"))]
+                Device::Cuda(_) => return Err(crate::device::no_cuda()),
             };
-            let encoder = Encoder::load(&loader, &layout, &config)?;
-            let head = Head::load(&loader, &layout.head, &config)?;
             checkpoint.release();
-            backend.release();
-            Ok::<_, Error>((encoder, head, precision, unused))
+            Ok::<_, Error>((engine, precision, unused))
         };
-        let (encoder, head, precision, unused) = match &pool {
+        let (engine, precision, unused) = match &pool {
             Some(pool) => pool.install(load)?,
             None => load()?,
         };
@@ -194,9 +210,8 @@ impl Model {
             config,
             kind,
             precision,
-            backend,
-            encoder,
-            head,
+            device: options.device,
+            engine,
             pool,
             unused,
         })
@@ -217,9 +232,14 @@ impl Model {
         self.precision
     }
 
+    /// What the model runs on.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
     /// Rows of the word table: every id must be below this.
     pub fn vocabulary_rows(&self) -> usize {
-        self.encoder.vocabulary()
+        self.engine.vocabulary()
     }
 
     /// Tensors in the files that the model does not use.
@@ -232,7 +252,7 @@ impl Model {
     /// Where a checkpoint with Microsoft's head has lost the table of absolute positions (that is what `transformers`
     /// saves), and the model adds no positions to its input either, the words it gives for masks make no sense.
     pub fn has_enhanced_mask_decoder(&self) -> bool {
-        self.head.has_mask_decoder()
+        self.engine.has_mask_decoder()
     }
 
     /// Hidden states and logits of every sequence in the batch.
@@ -293,22 +313,7 @@ impl Model {
         wanted: &'a Observe,
     ) -> Result<(Output, Watch<'a>), Error> {
         wanted.check(&self.config)?;
-        if self.head.needs_cls() {
-            head::first_tokens(batch)?;
-        }
-        self.install(|| {
-            let mut watch = Watch::new(wanted);
-            let states = self.encoder.forward(&self.backend, batch, &mut watch)?;
-            let logits = watch.stage(Stage::Head, 0.0, || {
-                self.head
-                    .forward(&self.backend, &self.encoder, &states, batch)
-            })?;
-            let output = Output {
-                last_hidden_state: self.backend.read(states.last)?,
-                logits: logits.map(|logits| self.backend.read(logits)).transpose()?,
-            };
-            Ok((output, watch))
-        })
+        self.install(|| self.engine.forward(batch, wanted))
     }
 
     /// Runs something on the model's own pool, or on that of the caller if it has none.
