@@ -17,7 +17,7 @@ mod report;
 
 use clap::Parser;
 use comfy_table::{CellAlignment, Table, presets};
-use deberta_core::{Batch, Device, HeadKind, LoadOptions, Model, Stage};
+use deberta_core::{Batch, HeadKind, LoadOptions, Model, Stage};
 use precision::PrecisionName;
 use report::Failure;
 use std::io::{self, Write};
@@ -37,9 +37,6 @@ struct Arguments {
     /// The arithmetic [default: int8 if the files are, else f32]
     #[arg(long)]
     precision: Option<PrecisionName>,
-    /// What the model runs on: cpu, cuda or cuda:N (with the feature `cuda`)
-    #[arg(long, default_value = "cpu")]
-    device: Device,
     /// Threads, by default all.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
@@ -130,7 +127,6 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let mut options = LoadOptions::default().threads(threads).head(HeadKind::Base);
     options.precision = arguments.precision.map(Into::into);
-    options.device = arguments.device;
     let model = Model::load(model::directory(&arguments.model)?, options)?;
     let name = arguments
         .model

@@ -17,10 +17,10 @@ use common::lines::Lines;
 use common::precision::PrecisionName;
 use common::report::{self, Failure};
 use common::{model, remark};
+use deberta_core::LoadOptions;
 use deberta_core::tasks::{
     Classification, Input, ScoreFunction, TextClassifier, WindowMerge, WindowOptions,
 };
-use deberta_core::{Device, LoadOptions};
 use serde::Serialize;
 
 /// Classifies texts with a DeBERTa model.
@@ -61,9 +61,6 @@ struct Options {
     /// Arithmetic of the encoder's linear layers [default: int8 if the files are, else f32]
     #[arg(long)]
     precision: Option<PrecisionName>,
-    /// What the model runs on: cpu, cuda or cuda:N (with the feature `cuda`)
-    #[arg(long, default_value = "cpu")]
-    device: Device,
     /// One JSON object per text
     #[arg(long)]
     json: bool,
@@ -94,7 +91,6 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<(), Failure> {
     let mut load = LoadOptions::default();
     load.precision = options.precision.map(Into::into);
-    load.device = options.device;
     if let Some(threads) = options.threads {
         load = load.threads(threads.into());
     }

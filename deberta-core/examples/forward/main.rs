@@ -36,7 +36,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use deberta_core::{Device, HeadKind, LoadOptions, Model, Observe, Pooling};
+use deberta_core::{HeadKind, LoadOptions, Model, Observe, Pooling};
 use input::Input;
 use outputs::Outputs;
 use precision::PrecisionName;
@@ -78,9 +78,6 @@ struct Options {
     /// Arithmetic of the encoder's linear layers [default: int8 if the files are, else f32]
     #[arg(long)]
     precision: Option<PrecisionName>,
-    /// What the model runs on: cpu, cuda or cuda:N (with the feature `cuda`)
-    #[arg(long, default_value = "cpu")]
-    device: Device,
 }
 
 /// The heads by name.
@@ -140,7 +137,6 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<(), Failure> {
     let mut load = LoadOptions::default();
     load.precision = options.precision.map(Into::into);
-    load.device = options.device;
     if let Some(threads) = options.threads {
         load = load.threads(threads.into());
     }
