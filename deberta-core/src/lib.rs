@@ -67,7 +67,6 @@ pub mod batch;
 pub mod checkpoint;
 pub mod config;
 pub mod convert;
-mod device;
 mod error;
 pub mod inspect;
 mod model;
@@ -76,7 +75,6 @@ pub mod tasks;
 pub use batch::Batch;
 pub use config::Config;
 pub use deberta_kernels::{Activation, Precision, ScoreTerms};
-pub use device::{BestDevice, Device};
 pub use error::{Error, Misshapen};
 pub use model::{
     AttentionMap, HeadChoice, HeadKind, LoadOptions, Model, Observe, Observed, Output, Pooling,

@@ -5,7 +5,6 @@
 //! * `load`: from tensors to a backend's weights.
 //! * `embeddings`, `self_attention`, `layer`, `encoder`: ids to hidden states.
 //! * `head`, `pretraining`: hidden states to logits.
-//! * `engine`: all of these on one backend.
 //! * `pooling`: hidden states to one vector per sequence.
 //! * `quantized`: the tensors of a model whose linear layers are in 8 bits, for files.
 //! * `observe`: looking inside; `profile`: where the time goes.
@@ -13,7 +12,6 @@
 mod attention;
 mod embeddings;
 mod encoder;
-mod engine;
 mod head;
 mod layer;
 mod layout;
@@ -30,14 +28,14 @@ pub use observe::{AttentionMap, Observe, Observed};
 pub use pooling::Pooling;
 pub use profile::{Profile, Stage};
 
-use crate::backend::Cpu;
-#[cfg(feature = "cuda")]
-use crate::backend::Cuda;
+use crate::backend::{Backend, Cpu};
 use crate::checkpoint::Checkpoint;
-use crate::{Batch, Config, Device, Error};
+use crate::{Batch, Config, Error};
 use deberta_kernels::Precision;
-use engine::{Engine, Parts};
+use encoder::Encoder;
+use head::Head;
 pub(crate) use layout::Layout;
+use load::Loader;
 use ndarray::Array2;
 use observe::Watch;
 pub(crate) use quantized::{Made, Quantized};
@@ -54,8 +52,6 @@ use std::path::Path;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LoadOptions {
-    /// What the model runs on.
-    pub device: Device,
     /// Threads of the model's own pool. `None`: the rayon pool of whoever calls, which by default is the global one
     /// with a thread per core.
     pub threads: Option<usize>,
@@ -71,11 +67,6 @@ pub struct LoadOptions {
 }
 
 impl LoadOptions {
-    /// Runs the model on this device.
-    pub fn device(self, device: Device) -> Self {
-        Self { device, ..self }
-    }
-
     /// Gives the model a pool of its own with this many threads.
     pub fn threads(self, threads: usize) -> Self {
         Self {
@@ -154,8 +145,9 @@ pub struct Model {
     config: Config,
     kind: HeadKind,
     precision: Precision,
-    device: Device,
-    engine: Box<dyn Engine>,
+    backend: Cpu,
+    encoder: Encoder<Cpu>,
+    head: Head<Cpu>,
     pool: Option<rayon::ThreadPool>,
     unused: Vec<String>,
 }
@@ -176,33 +168,25 @@ impl Model {
         let folder = folder.as_ref();
         let config = Config::from_file(folder.join("config.json"))?;
         let kind = options.head.resolve(&config);
+        let backend = Cpu::new()?;
         let pool = options.threads.map(pool).transpose()?;
         let load = || {
             let checkpoint = Checkpoint::open(folder)?;
             let precision = precision(&checkpoint, options.precision)?;
             let layout = Layout::new(&config, &checkpoint, kind)?;
             let unused = checkpoint.verify(&layout.tensors)?;
-            let (checked, layout, config) = (&checkpoint, &layout, &config);
-            let engine: Box<dyn Engine> = match options.device {
-                Device::Cpu => Box::new(Parts::load(
-                    Cpu::new()?,
-                    checked,
-                    layout,
-                    config,
-                    precision,
-                )?),
-                #[cfg(feature = "cuda")]
-                Device::Cuda(ordinal) => {
-                    let backend = Cuda::new(ordinal, precision)?;
-                    Box::new(Parts::load(backend, checked, layout, config, precision)?)
-                }
-                #[cfg(not(feature = "cuda"))]
-                Device::Cuda(_) => return Err(crate::device::no_cuda()),
+            let loader = Loader {
+                backend: &backend,
+                checkpoint: &checkpoint,
+                precision,
             };
+            let encoder = Encoder::load(&loader, &layout, &config)?;
+            let head = Head::load(&loader, &layout.head, &config)?;
             checkpoint.release();
-            Ok::<_, Error>((engine, precision, unused))
+            backend.release();
+            Ok::<_, Error>((encoder, head, precision, unused))
         };
-        let (engine, precision, unused) = match &pool {
+        let (encoder, head, precision, unused) = match &pool {
             Some(pool) => pool.install(load)?,
             None => load()?,
         };
@@ -210,8 +194,9 @@ impl Model {
             config,
             kind,
             precision,
-            device: options.device,
-            engine,
+            backend,
+            encoder,
+            head,
             pool,
             unused,
         })
@@ -232,14 +217,9 @@ impl Model {
         self.precision
     }
 
-    /// What the model runs on.
-    pub fn device(&self) -> Device {
-        self.device
-    }
-
     /// Rows of the word table: every id must be below this.
     pub fn vocabulary_rows(&self) -> usize {
-        self.engine.vocabulary()
+        self.encoder.vocabulary()
     }
 
     /// Tensors in the files that the model does not use.
@@ -252,7 +232,7 @@ impl Model {
     /// Where a checkpoint with Microsoft's head has lost the table of absolute positions (that is what `transformers`
     /// saves), and the model adds no positions to its input either, the words it gives for masks make no sense.
     pub fn has_enhanced_mask_decoder(&self) -> bool {
-        self.engine.has_mask_decoder()
+        self.head.has_mask_decoder()
     }
 
     /// Hidden states and logits of every sequence in the batch.
@@ -313,7 +293,22 @@ impl Model {
         wanted: &'a Observe,
     ) -> Result<(Output, Watch<'a>), Error> {
         wanted.check(&self.config)?;
-        self.install(|| self.engine.forward(batch, wanted))
+        if self.head.needs_cls() {
+            head::first_tokens(batch)?;
+        }
+        self.install(|| {
+            let mut watch = Watch::new(wanted);
+            let states = self.encoder.forward(&self.backend, batch, &mut watch)?;
+            let logits = watch.stage(Stage::Head, 0.0, || {
+                self.head
+                    .forward(&self.backend, &self.encoder, &states, batch)
+            })?;
+            let output = Output {
+                last_hidden_state: self.backend.read(states.last)?,
+                logits: logits.map(|logits| self.backend.read(logits)).transpose()?,
+            };
+            Ok((output, watch))
+        })
     }
 
     /// Runs something on the model's own pool, or on that of the caller if it has none.
