@@ -17,36 +17,21 @@ const CAPABILITY: (i32, i32) = (8, 0);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Module {
-    /// Disentangled attention.
-    Attention,
-    /// Convolution over tokens.
-    Conv,
-    /// Linear layers.
-    Linear,
-    /// What is done to single rows: embedding, normalisation, activation.
-    Rows,
+    /// One small kernel for every wrapper of the header that all kernels are written with.
+    Conformance,
 }
 
 impl Module {
-    /// Every family.
-    pub const ALL: [Self; 4] = [Self::Attention, Self::Conv, Self::Linear, Self::Rows];
-
     /// The name of its files.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Attention => "attention",
-            Self::Conv => "conv",
-            Self::Linear => "linear",
-            Self::Rows => "rows",
+            Self::Conformance => "conformance",
         }
     }
 
     fn ptx(self) -> &'static str {
         match self {
-            Self::Attention => include_str!("../ptx/attention.ptx"),
-            Self::Conv => include_str!("../ptx/conv.ptx"),
-            Self::Linear => include_str!("../ptx/linear.ptx"),
-            Self::Rows => include_str!("../ptx/rows.ptx"),
+            Self::Conformance => include_str!("../ptx/conformance.ptx"),
         }
     }
 }

@@ -15,4 +15,4 @@ mod memory;
 
 pub use error::CudaError;
 pub use gpu::{Gpu, Module};
-pub use matrix::{Columns, Dtype, Matrix};
+pub use matrix::{Dtype, Matrix};

@@ -2,7 +2,7 @@
 
 use crate::memory::Memory;
 use crate::{CudaError, Gpu};
-use cudarc::driver::{CudaSlice, CudaView};
+use cudarc::driver::CudaSlice;
 use half::{bf16, f16};
 use ndarray::{Array2, ArrayView2};
 use std::fmt;
@@ -162,50 +162,10 @@ impl Matrix {
     pub fn memory_mut(&mut self) -> &mut CudaSlice<u8> {
         &mut self.memory
     }
-
-    /// All of its columns.
-    pub fn view(&self) -> Columns<'_> {
-        Columns {
-            memory: self.memory.slice(..),
-            rows: self.rows,
-            width: self.columns,
-            stride: self.columns,
-            dtype: self.dtype,
-        }
-    }
-
-    /// Some of its columns.
-    ///
-    /// # Errors
-    /// [`CudaError::Shape`] where the matrix has no such columns.
-    pub fn view_columns(&self, first: usize, width: usize) -> Result<Columns<'_>, CudaError> {
-        if first > self.columns || width > self.columns - first {
-            return Err(CudaError::Shape {
-                argument: "columns",
-                expected: vec![self.rows, self.columns],
-                found: vec![first, width],
-            });
-        }
-        let mut view = self.view();
-        view.memory = self.memory.slice(first * self.dtype.bytes()..);
-        view.width = width;
-        Ok(view)
-    }
 }
 
 impl fmt::Debug for Matrix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Matrix({} x {} {})", self.rows, self.columns, self.dtype)
     }
-}
-
-/// Some columns of a [`Matrix`].
-pub struct Columns<'a> {
-    /// Begins at the first of the columns in the first row.
-    pub(crate) memory: CudaView<'a, u8>,
-    pub(crate) rows: usize,
-    pub(crate) width: usize,
-    /// Numbers from a row to the next.
-    pub(crate) stride: usize,
-    pub(crate) dtype: Dtype,
 }
