@@ -61,8 +61,9 @@ pub struct LoadOptions {
     /// `None`: that of the files, which is [`Precision::Int8`] where [`convert`](crate::convert) has rounded them to it,
     /// and [`Precision::F32`] otherwise. Weights that a file holds in 8 bits are used so and not otherwise.
     ///
-    /// Attention, position tables, normalisations and heads compute in `f32` always, and so do the words of a
-    /// masked-language-model head, whose weights are bf16 unless this is [`Precision::F32`].
+    /// Attention and the position tables are in bf16 with [`Precision::Bf16`] and in `f32` otherwise. Normalisations and
+    /// heads compute in `f32` always, and so do the words of a masked-language-model head, whose weights are bf16 unless
+    /// this is [`Precision::F32`].
     pub precision: Option<Precision>,
 }
 
