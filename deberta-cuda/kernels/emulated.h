@@ -175,7 +175,7 @@ inline int __all_sync(u32 mask, int vote, EMU_SITE) { return __ballot_sync(mask,
 // Fibers of a launch are not interrupted, but other launches may run at the same time.
 namespace emu {
 template <class T, class F>
-T exchange(T* address, F next) {
+__attribute__((no_sanitize_thread)) T exchange(T* address, F next) {
   static_assert(sizeof(T) == 4 || sizeof(T) == 8, "atomics are of 32 and 64 bits");
   T before, after;
   __atomic_load(address, &before, __ATOMIC_RELAXED);
