@@ -38,20 +38,26 @@ struct Byte {
 thread_local std::vector<Byte> shared;
 thread_local std::vector<Span> device;
 
-Site caller(const void* code) {
+// The code that makes the access under way.
+thread_local const void* code;
+
+// Ends the launch. An access without a site is named by its code, whose line `addr2line -e libcuda.so.1` knows.
+[[noreturn]] void refuse(const char* what, Site site) {
+  if (site.file) fail(what, site);
   static thread_local char text[64];
   Dl_info library{};
   size_t base = dladdr(code, &library) ? reinterpret_cast<size_t>(library.dli_fbase) : 0;
   std::snprintf(text, sizeof text, "code address 0x%zx", reinterpret_cast<size_t>(code) - base - 1);
-  return {text, 0};
+  fail(what, {text, 0});
 }
 
 void access_shared(size_t offset, size_t bytes, bool write, Site site) {
   for (size_t i = offset; i < offset + bytes; i++) {
     Byte& byte = shared[i];
-    if (!byte.writer.over()) fail(write ? "race: two threads write a byte of shared memory" : "race: a thread reads what another writes", site);
+    if (!byte.writer.over())
+      refuse(write ? "race: two threads write a byte of shared memory" : "race: a thread reads what another writes", site);
     if (write) {
-      if (!byte.reader.over()) fail("race: a thread writes what another reads", site);
+      if (!byte.reader.over()) refuse("race: a thread writes what another reads", site);
       byte.writer = current();
     } else {
       Toucher now = current();
@@ -68,7 +74,7 @@ void check(const void* address, size_t bytes, bool write, Site site) {
   auto begin = reinterpret_cast<uintptr_t>(address);
   auto base = reinterpret_cast<uintptr_t>(block->shared);
   if (begin - base < block->shared_bytes + 128) {
-    if (begin - base + bytes > block->shared_bytes) fail("an access beyond the end of shared memory", site);
+    if (begin - base + bytes > block->shared_bytes) refuse("an access beyond the end of shared memory", site);
     access_shared(begin - base, bytes, write, site);
     return;
   }
@@ -76,13 +82,16 @@ void check(const void* address, size_t bytes, bool write, Site site) {
   if (next == device.begin()) return;
   const Span& span = *std::prev(next);
   if (begin >= span.last) return;  // not device memory: the thread's own, or a constant
-  if (begin < span.begin || begin + bytes > span.end) fail("an access outside of device memory", site);
+  if (begin < span.begin || begin + bytes > span.end) refuse("an access outside of device memory", site);
 }
 
-void instrumented(const void* address, size_t bytes, bool write, const void* code) {
+// An access that the compiler announces. What it merged itself need not be aligned.
+void announced(const void* address, size_t bytes, bool write, bool aligned, const void* from) {
   if (!fiber || !block || block->failed) return;
-  if (reinterpret_cast<uintptr_t>(address) % bytes != 0) fail("an address not aligned to the size of its access", caller(code));
-  check(address, bytes, write, caller(code));
+  code = from;
+  if (aligned && reinterpret_cast<uintptr_t>(address) % bytes != 0)
+    refuse("an address not aligned to the size of its access", {nullptr, 0});
+  check(address, bytes, write, {nullptr, 0});
 }
 
 }  // namespace
@@ -101,8 +110,13 @@ extern "C" {
 void __tsan_init() {}
 void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}
-#define ACCESS(name, bytes, write) \
-  void __tsan_##name(void* address) { emu::instrumented(address, bytes, write, __builtin_return_address(0)); }
+#define ACCESS(name, bytes, write)                                                    \
+  void __tsan_##name(void* address) {                                                 \
+    emu::announced(address, bytes, write, true, __builtin_return_address(0));         \
+  }                                                                                   \
+  void __tsan_unaligned_##name(void* address) {                                       \
+    emu::announced(address, bytes, write, false, __builtin_return_address(0));        \
+  }
 ACCESS(read1, 1, false)
 ACCESS(read2, 2, false)
 ACCESS(read4, 4, false)
@@ -113,23 +127,10 @@ ACCESS(write2, 2, true)
 ACCESS(write4, 4, true)
 ACCESS(write8, 8, true)
 ACCESS(write16, 16, true)
-// What the compiler itself merged may be unaligned.
-#define UNALIGNED(name, bytes, write)                                                                                     \
-  void __tsan_unaligned_##name(void* address) {                                                                           \
-    if (emu::fiber && !emu::block->failed) emu::check(address, bytes, write, emu::caller(__builtin_return_address(0)));   \
-  }
-UNALIGNED(read2, 2, false)
-UNALIGNED(read4, 4, false)
-UNALIGNED(read8, 8, false)
-UNALIGNED(read16, 16, false)
-UNALIGNED(write2, 2, true)
-UNALIGNED(write4, 4, true)
-UNALIGNED(write8, 8, true)
-UNALIGNED(write16, 16, true)
 void __tsan_read_range(void* address, size_t bytes) {
-  if (emu::fiber && !emu::block->failed) emu::check(address, bytes, false, emu::caller(__builtin_return_address(0)));
+  emu::announced(address, bytes, false, false, __builtin_return_address(0));
 }
 void __tsan_write_range(void* address, size_t bytes) {
-  if (emu::fiber && !emu::block->failed) emu::check(address, bytes, true, emu::caller(__builtin_return_address(0)));
+  emu::announced(address, bytes, true, false, __builtin_return_address(0));
 }
 }

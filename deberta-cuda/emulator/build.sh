@@ -1,19 +1,18 @@
 #!/bin/bash
 # Builds libcuda.so.1, a CUDA driver whose device is the emulator, with every kernel of kernels/*.cu in it:
 #
-#     deberta-cuda/emulator/build.sh OUT [--sanitize | --accesses] [--kernels FOLDER]
+#     deberta-cuda/emulator/build.sh OUT [--sanitize | --accesses]
 #     LD_LIBRARY_PATH=OUT cargo test -p deberta-cuda
 #
 # --sanitize  with the address and undefined-behaviour sanitizers. Programs that load it need
 #             LD_PRELOAD=$(g++ -print-file-name=libasan.so) ASAN_OPTIONS=detect_stack_use_after_return=0:detect_leaks=0
 # --accesses  with a watch on every access: races in shared memory, accesses out of bounds, misaligned accesses
-# --kernels   takes the kernels from another folder
 #
 # Needs g++ alone. OUT keeps what need not be compiled again.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-out=${1:?usage: build.sh OUT [--sanitize | --accesses] [--kernels FOLDER]}
+out=${1:?usage: build.sh OUT [--sanitize | --accesses]}
 shift
 kernels=$here/../kernels
 flags=(-std=c++17 -O2 -march=native -fPIC -fvisibility=hidden -fno-strict-aliasing -Wall -Wextra -Wno-unknown-pragmas -Wno-unused)
@@ -30,7 +29,6 @@ while [ $# -gt 0 ]; do
       kernel_flags+=(-fsanitize=thread)
       link_flags+=(-ldl)
       runtime+=(accesses) ;;
-    --kernels) kernels=$(cd "$2" && pwd); shift ;;
     *) echo "build.sh: unknown argument $1" >&2; exit 2 ;;
   esac
   shift
