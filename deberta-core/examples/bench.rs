@@ -17,7 +17,7 @@ mod report;
 
 use clap::Parser;
 use comfy_table::{CellAlignment, Table, presets};
-use deberta_core::{Batch, HeadKind, LoadOptions, Model, Stage};
+use deberta_core::{Batch, HeadKind, LoadOptions, Model, Precision, Stage};
 use precision::PrecisionName;
 use report::Failure;
 use std::io::{self, Write};
@@ -37,7 +37,7 @@ struct Arguments {
     /// The arithmetic [default: int8 if the files are, else f32]
     #[arg(long)]
     precision: Option<PrecisionName>,
-    /// Threads, by default all.
+    /// Threads [default: RAYON_NUM_THREADS, else all].
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
     /// Seconds per shape.
@@ -123,7 +123,7 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     let threads = match arguments.threads {
         Some(threads) => threads.into(),
-        None => std::thread::available_parallelism()?.get(),
+        None => rayon::current_num_threads(),
     };
     let mut options = LoadOptions::default().threads(threads).head(HeadKind::Base);
     options.precision = arguments.precision.map(Into::into);
@@ -184,7 +184,7 @@ fn profile(
     let isa = deberta_kernels::Isa::from_env()?;
     let peak = |precision| deberta_kernels::peak(isa, precision) * threads as f64;
     let linear = peak(model.precision());
-    let single = peak(deberta_core::Precision::F32);
+    let single = peak(Precision::F32);
     let median = |stage| {
         let mut times: Vec<f64> = profiles
             .iter()
@@ -206,7 +206,9 @@ fn profile(
             continue;
         }
         let ceiling = match stage {
-            Stage::Attention | Stage::Convolution => single,
+            // What stays in f32 where the layers are rounded further.
+            Stage::Attention if model.precision() == Precision::Int8 => single,
+            Stage::Convolution => single,
             _ => linear,
         };
         let (rate, fraction) = match work > 0.0 {

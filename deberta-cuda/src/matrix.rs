@@ -63,6 +63,8 @@ impl Matrix {
         let bytes = rows
             .checked_mul(columns)
             .and_then(|count| count.checked_mul(dtype.bytes()))
+            // Half of what can be counted, so that the pool can round it up.
+            .filter(|&bytes| isize::try_from(bytes).is_ok())
             .ok_or_else(|| CudaError::Argument {
                 argument: "matrix",
                 expected: "a size that memory can have".to_owned(),
@@ -109,13 +111,15 @@ impl Matrix {
     ///
     /// # Errors
     /// [`CudaError::Driver`] where copying, or a kernel before it, fails.
-    pub fn to_f32(&self, gpu: &Gpu) -> Result<Array2<f32>, CudaError> {
+    pub fn to_f32(&self) -> Result<Array2<f32>, CudaError> {
         let mut bytes = vec![0; self.rows * self.columns * self.dtype.bytes()];
         if !bytes.is_empty() {
             let view = self.memory.slice(..bytes.len());
-            let copied = gpu.stream().memcpy_dtoh(&view, &mut bytes);
+            // On its own stream: on another one, what computes it might not be done.
+            let stream = self.memory.stream();
+            let copied = stream.memcpy_dtoh(&view, &mut bytes);
+            let copied = copied.and_then(|()| stream.synchronize());
             copied.map_err(|error| CudaError::driver("copying from the device", error))?;
-            gpu.synchronize()?;
         }
         let values = match self.dtype {
             Dtype::F32 => bytes
@@ -153,12 +157,12 @@ impl Matrix {
         self.dtype
     }
 
-    /// Its memory, for a kernel to read.
+    /// Its memory, for a kernel on the stream of its [`Gpu`] to read.
     pub fn memory(&self) -> &CudaSlice<u8> {
         &self.memory
     }
 
-    /// Its memory, for a kernel to write.
+    /// Its memory, for a kernel on the stream of its [`Gpu`] to write.
     pub fn memory_mut(&mut self) -> &mut CudaSlice<u8> {
         &mut self.memory
     }

@@ -3,38 +3,34 @@
 //! All other tests of kernels rest on this one: it shows that a GPU, or the emulator, does what the wrappers' comments say.
 //! Without a driver it prints `SKIPPED`; `DEBERTA_REQUIRE_CUDA=1` makes that a failure.
 
-use cudarc::driver::sys::CUfunction_attribute_enum;
-use cudarc::driver::{CudaFunction, CudaModule, CudaStream, LaunchConfig, PushKernelArg};
-use cudarc::nvrtc::Ptx;
-use deberta_cuda::Gpu;
+mod common;
+
+use cudarc::driver::{CudaFunction, CudaStream, LaunchConfig, PushKernelArg};
+use deberta_cuda::{Gpu, Module};
 use half::{bf16, f16};
 use std::sync::Arc;
 
 /// The kernels on the first device, where there is one.
 struct Bench {
+    gpu: Gpu,
     stream: Arc<CudaStream>,
-    module: Arc<CudaModule>,
 }
 
 fn bench() -> Option<Bench> {
-    let gpu = match Gpu::new(0) {
-        Ok(gpu) => gpu,
-        Err(error) => {
-            let required = std::env::var_os("DEBERTA_REQUIRE_CUDA").is_some();
-            assert!(!required, "a GPU is required: {error}");
-            eprintln!("SKIPPED: {error}");
-            return None;
-        }
-    };
+    let gpu = common::gpu()?;
     let stream = Arc::clone(gpu.stream());
-    let ptx = Ptx::from_src(include_str!("../ptx/conformance.ptx"));
-    let module = stream.context().load_module(ptx).unwrap();
-    Some(Bench { stream, module })
+    Some(Bench { gpu, stream })
 }
 
 impl Bench {
-    fn kernel(&self, name: &str) -> CudaFunction {
-        self.module.load_function(name).unwrap()
+    fn kernel(&self, name: &'static str) -> CudaFunction {
+        self.kernel_with(name, 0)
+    }
+
+    /// A kernel that may use so many bytes of shared memory.
+    fn kernel_with(&self, name: &'static str, shared_bytes: u32) -> CudaFunction {
+        let found = self.gpu.function(Module::Conformance, name, shared_bytes);
+        found.unwrap()
     }
 }
 
@@ -98,7 +94,7 @@ fn hard_to_round(widen: impl Fn(u16) -> f32) -> Vec<f32> {
 }
 
 /// Runs a kernel that converts there and back, and compares both ways with the `half` crate.
-fn check_conversion(name: &str, narrow: fn(f32) -> u16, widen: fn(u16) -> f32) {
+fn check_conversion(name: &'static str, narrow: fn(f32) -> u16, widen: fn(u16) -> f32) {
     let Some(bench) = bench() else { return };
     let values = hard_to_round(widen);
     let count = values.len() as i32;
@@ -287,7 +283,7 @@ fn shuffles_and_votes_reach_the_lanes_that_they_name() {
     }
 }
 
-fn check_multiplication(name: &str, narrow: fn(f32) -> u16, widen: fn(u16) -> f32) {
+fn check_multiplication(name: &'static str, narrow: fn(f32) -> u16, widen: fn(u16) -> f32) {
     let Some(bench) = bench() else { return };
     let mut sequence = Sequence(4);
     for round in 0..20 {
@@ -411,9 +407,7 @@ fn asynchronous_copies_arrive_when_waited_for() {
 #[test]
 fn barriers_and_atomics_join_threads_that_share_much_memory() {
     let Some(bench) = bench() else { return };
-    let kernel = bench.kernel("share");
-    let limit = CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-    kernel.set_attribute(limit, 96 << 10).unwrap();
+    let kernel = bench.kernel_with("share", 96 << 10);
     for (blocks, words) in [(1usize, 1), (3, 255), (2, 1000), (5, 24 << 10)] {
         let mut total = bench.stream.alloc_zeros::<u32>(1).unwrap();
         let mut most = bench.stream.alloc_zeros::<i32>(1).unwrap();

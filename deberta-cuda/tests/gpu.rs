@@ -1,21 +1,12 @@
 //! A device, its memory and its kernels: on a GPU, on the emulated driver, or, without either, the errors alone.
 
+mod common;
+
+use common::gpu;
 use cudarc::driver::{LaunchConfig, PushKernelArg};
 use deberta_cuda::{CudaError, Dtype, Gpu, Matrix, Module};
 use half::{bf16, f16};
 use ndarray::Array2;
-
-/// The first GPU, or `None` with a loud word, unless one is required.
-fn gpu() -> Option<Gpu> {
-    match Gpu::new(0) {
-        Ok(gpu) => Some(gpu),
-        Err(error) if std::env::var_os("DEBERTA_REQUIRE_CUDA").is_some() => panic!("{error}"),
-        Err(error) => {
-            eprintln!("SKIPPED: {error}");
-            None
-        }
-    }
-}
 
 #[test]
 fn a_device_that_is_not_there_is_an_error() {
@@ -38,7 +29,7 @@ fn matrices_come_back_rounded_to_their_type() {
                 Dtype::F16 => f16::from_f32(x).to_f32(),
                 Dtype::Bf16 => bf16::from_f32(x).to_f32(),
             });
-            assert_eq!(matrix.to_f32(&gpu).unwrap(), rounded, "{shape:?} {dtype}");
+            assert_eq!(matrix.to_f32().unwrap(), rounded, "{shape:?} {dtype}");
         }
     }
 }
@@ -47,6 +38,12 @@ fn matrices_come_back_rounded_to_their_type() {
 fn too_large_a_matrix_is_an_error() {
     let Some(gpu) = gpu() else { return };
     let found = Matrix::new(&gpu, usize::MAX / 2, 3, Dtype::F32);
+    assert!(
+        matches!(found, Err(CudaError::Argument { .. })),
+        "{found:?}"
+    );
+    // A number of bytes that fits, and that rounding up would not.
+    let found = Matrix::new(&gpu, usize::MAX / 4, 1, Dtype::F32);
     assert!(
         matches!(found, Err(CudaError::Argument { .. })),
         "{found:?}"
@@ -97,8 +94,8 @@ fn a_kernel_rounds_as_the_processor_does() {
             Dtype::F16 => f16::from_f32(x).to_f32(),
             _ => bf16::from_f32(x).to_f32(),
         });
-        assert_eq!(bits.to_f32(&gpu).unwrap(), rounded, "{name}");
-        assert_eq!(back.to_f32(&gpu).unwrap(), rounded, "{name}");
+        assert_eq!(bits.to_f32().unwrap(), rounded, "{name}");
+        assert_eq!(back.to_f32().unwrap(), rounded, "{name}");
     }
 }
 
