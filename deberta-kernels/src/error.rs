@@ -102,7 +102,7 @@ pub enum KernelError {
 pub enum IsaError {
     /// The name is none that this crate knows.
     #[error(
-        "unknown instruction set {name:?}; known: portable, generic, avx2, avx512, avx512-vnni, avx512-bf16"
+        "unknown instruction set {name:?}; known: portable, generic, avx2, avx512, avx512-vnni, avx512-bf16, avx512-amx"
     )]
     Unknown {
         /// The name that was asked for.

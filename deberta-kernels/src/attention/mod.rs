@@ -111,6 +111,7 @@ pub fn disentangled_attention(
     mut out: ArrayViewMut2<'_, f32>,
 ) -> Result<(), KernelError> {
     let size = attention.check(&out.view())?;
+    let isa = isa.without_tiles();
     let target = target(&mut out);
     let tasks = Tasks::new(attention.bounds, attention.heads);
     parallel(tasks.count(), |index| {

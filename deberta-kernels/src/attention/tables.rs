@@ -44,7 +44,7 @@ impl PositionTables {
         queries: Option<ArrayView2<'_, f32>>,
         heads: usize,
     ) -> Result<Self, KernelError> {
-        let precision = of_attention(precision);
+        let (isa, precision) = (isa.without_tiles(), of_attention(precision));
         let shape = keys
             .or(queries)
             .map_or([0, heads], |t| [t.nrows(), t.ncols()]);

@@ -16,7 +16,6 @@
 
 use super::Epilogue;
 use super::cut::Cut;
-use super::dot::dispatch;
 use super::rows::{RoundedRows, Writer, with_rows};
 use super::target::Target;
 use super::tile::{Product, Rows};
@@ -265,7 +264,7 @@ impl<'a, 'e> Task<'a, 'e> {
                 panels,
                 c,
             };
-            dispatch(self.weights.isa(), self.weights.precision(), product);
+            product.multiply(self.weights.isa(), self.weights.precision());
             self.finish(rows, columns, c);
         });
     }

@@ -60,6 +60,12 @@ pub fn peak(isa: Isa, precision: Precision) -> f64 {
             }
         }
     }
+    #[cfg(target_arch = "x86_64")]
+    if let (Isa::Avx512(simd), Precision::Bf16 | Precision::Int8) = (isa, precision)
+        && simd.has_amx()
+    {
+        return super::amx::peak(simd, precision, RUNS);
+    }
     let mut best = 0.0;
     dispatch(isa, precision, Peak(&mut best));
     best

@@ -7,10 +7,12 @@
 //! Each sum is one chain over ascending k, whatever the tile around it: results do not depend on how rows and columns
 //! were cut.
 
-use super::dot::{Dot, DotOperation, Edge};
+#[cfg(target_arch = "x86_64")]
+use super::amx;
+use super::dot::{Dot, DotOperation, Edge, dispatch};
 use super::target::Target;
-use super::weights::Packed;
-use crate::isa::Simd;
+use super::weights::{Packed, Precision};
+use crate::isa::{Isa, Simd};
 use std::ops::Range;
 
 /// Vectors per row of a register tile: a panel of the right operand is this many vectors wide.
@@ -64,6 +66,19 @@ pub(super) struct Product<'a> {
     pub(super) panels: Range<usize>,
     /// As wide as these panels.
     pub(super) c: Target,
+}
+
+impl Product<'_> {
+    /// Computes it in the precision that the operands were made for.
+    pub(super) fn multiply(self, isa: Isa, precision: Precision) {
+        match (isa, precision) {
+            #[cfg(target_arch = "x86_64")]
+            (Isa::Avx512(simd), _) if amx::pays(simd, precision, self.c.rows()) => {
+                amx::multiply(simd, precision, self);
+            }
+            _ => dispatch(isa, precision, self),
+        }
+    }
 }
 
 /// One tile's share of a block.

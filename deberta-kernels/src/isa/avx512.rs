@@ -1,19 +1,22 @@
 //! 512-bit vectors: AVX-512 as every processor since Skylake-X and Zen 4 has it, with or without its extensions for
-//! int8 (VNNI) and bf16 (BF16).
+//! int8 (VNNI), bf16 (BF16) and tiles of both (AMX).
 
 use super::Simd;
+use std::arch::asm;
 use std::arch::x86_64::*;
+use std::sync::OnceLock;
 
 /// Proof that the processor has AVX-512 F, BW, DQ and VL, and the extensions up to a certain one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Avx512(Extension);
 
-/// How far the extensions go. Every processor with BF16 has VNNI.
+/// How far the extensions go. Every processor with BF16 has VNNI, and every one with AMX has both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Extension {
     None,
     Vnni,
     Bf16,
+    Amx,
 }
 
 impl Avx512 {
@@ -28,6 +31,7 @@ impl Avx512 {
         let vnni = base && is_x86_feature_detected!("avx512vnni");
         let bf16 = vnni && is_x86_feature_detected!("avx512bf16");
         [
+            (bf16 && amx(), Extension::Amx),
             (bf16, Extension::Bf16),
             (vnni, Extension::Vnni),
             (base, Extension::None),
@@ -47,14 +51,69 @@ impl Avx512 {
         self.0 >= Extension::Bf16
     }
 
+    /// Whether tiles may be used.
+    pub fn has_amx(self) -> bool {
+        self.0 >= Extension::Amx
+    }
+
+    /// The set for products of bf16 that are too small for tiles. Processors with AMX take four times as long for a
+    /// `vdpbf16ps` as for a multiply-add, so that two of these, of widened numbers, are faster.
+    pub(super) fn without_tiles(self) -> Self {
+        match self.0 {
+            Extension::Amx => Self(Extension::Vnni),
+            _ => self,
+        }
+    }
+
     /// The name of the set.
     pub(super) fn name(self) -> &'static str {
         match self.0 {
             Extension::None => "avx512",
             Extension::Vnni => "avx512-vnni",
             Extension::Bf16 => "avx512-bf16",
+            Extension::Amx => "avx512-amx",
         }
     }
+}
+
+/// Whether the processor multiplies tiles of int8 and bf16, and the system lets this process do so.
+fn amx() -> bool {
+    static GRANTED: OnceLock<bool> = OnceLock::new();
+    *GRANTED.get_or_init(|| {
+        const TILE: u32 = 1 << 24;
+        const BF16: u32 = 1 << 22;
+        const INT8: u32 = 1 << 25;
+        let features = __cpuid_count(7, 0).edx;
+        features & (TILE | BF16 | INT8) == TILE | BF16 | INT8 && granted()
+    })
+}
+
+/// Asks Linux for the tile registers, which it keeps for a process that asks and not for others: they are large.
+#[cfg(target_os = "linux")]
+fn granted() -> bool {
+    const ARCH_PRCTL: usize = 158;
+    const ARCH_REQ_XCOMP_PERM: usize = 0x1023;
+    const TILE_DATA: usize = 18;
+    let result: isize;
+    // SAFETY: the call takes two numbers and touches no memory; the kernel overwrites these two registers alone.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") ARCH_PRCTL => result,
+            in("rdi") ARCH_REQ_XCOMP_PERM,
+            in("rsi") TILE_DATA,
+            out("rcx") _,
+            out("r11") _,
+            options(nostack),
+        );
+    }
+    result == 0
+}
+
+/// How other systems are asked is not known here.
+#[cfg(not(target_os = "linux"))]
+fn granted() -> bool {
+    false
 }
 
 /// Calls an intrinsic from a method of the proof.

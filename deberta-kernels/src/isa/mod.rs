@@ -4,7 +4,7 @@
 //! processor. A kernel is written once, generic over [`Simd`]; [`Isa::dispatch`] runs it with the
 //! compiler allowed to use the instructions of that set, and is the only place that does so.
 //!
-//! `DEBERTA_ISA=portable|generic|avx2|avx512|avx512-vnni|avx512-bf16` forces a narrower set, for tests and for measuring.
+//! `DEBERTA_ISA=portable|generic|avx2|avx512|avx512-vnni|avx512-bf16|avx512-amx` forces a narrower set, for tests and for measuring.
 
 mod portable;
 mod simd;
@@ -43,8 +43,8 @@ pub enum Isa {
     /// 256-bit vectors with fused multiply-add.
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
-    /// 512-bit vectors (AVX-512 F, BW, DQ, VL), with the extensions for int8 (VNNI) and bf16 (BF16) where the processor
-    /// has them.
+    /// 512-bit vectors (AVX-512 F, BW, DQ, VL), with the extensions for int8 (VNNI), bf16 (BF16) and tiles of both (AMX)
+    /// where processor and system have them.
     #[cfg(target_arch = "x86_64")]
     Avx512(Avx512),
 }
@@ -84,13 +84,14 @@ impl Isa {
     /// # Errors
     /// [`IsaError`] if the name is unknown or this processor lacks the set.
     pub fn from_name(name: &str) -> Result<Self, IsaError> {
-        const KNOWN: [&str; 6] = [
+        const KNOWN: [&str; 7] = [
             "portable",
             "generic",
             "avx2",
             "avx512",
             "avx512-vnni",
             "avx512-bf16",
+            "avx512-amx",
         ];
         if !KNOWN.contains(&name) {
             return Err(IsaError::Unknown { name: name.into() });
@@ -107,6 +108,15 @@ impl Isa {
                     available: names.join(", "),
                 }
             })
+    }
+
+    /// The set for products too small for tiles.
+    pub(crate) fn without_tiles(self) -> Self {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(simd) => Self::Avx512(simd.without_tiles()),
+            other => other,
+        }
     }
 
     /// The name by which `DEBERTA_ISA` knows the set.

@@ -9,7 +9,8 @@
 //! | bf16 | 2 | two bf16, or the same numbers as `f32` | `vdpbf16ps` where the processor has it, else two fused multiply-adds of widened numbers | the latter | the latter |
 //! | int8 | 4 | four `u8`, or the same numbers as `u16` | `vpdpbusd` where the processor has it, else `vpmaddwd` of widened numbers | the latter | plain integers |
 //!
-//! All forms of int8 give the same integers: nothing saturates.
+//! All forms of int8 give the same integers: nothing saturates. Processors with AMX multiply many steps of many rows at a
+//! time (`amx`), of operands that lie as those of `vdpbf16ps` and `vpdpbusd` do.
 
 mod bf16;
 mod float;
