@@ -39,6 +39,8 @@ const STRIP: usize = 2 * EDGE;
 /// and ending a strip takes as long as ten steps of tiles.
 const BLOCK_STEPS: usize = 768;
 
+/// Bytes of the next panel that are fetched per tile of this one: with four strips, all of it.
+const PACE: usize = 12 * 64;
 /// Rows from which on tiles are faster than `vpdpbusd`, whose integers are the same.
 const LEAST_ROWS_OF_INT8: usize = 5;
 
@@ -98,6 +100,25 @@ fn strips(
     }
 }
 
+/// Where to fetch from while the strip at row `first` is multiplied: the same steps of the next panel, or those that
+/// follow of the first one.
+fn next(
+    product: &Product<'_>,
+    panel: usize,
+    start: usize,
+    steps: usize,
+    first: usize,
+) -> *const u32 {
+    let right = product.right;
+    let begin = if panel + 1 < product.panels.end {
+        right.panel(panel + 1)[start * WIDTH..].as_ptr()
+    } else {
+        let first = right.panel(product.panels.start).as_ptr();
+        first.wrapping_add((start + steps) * WIDTH)
+    };
+    begin.wrapping_byte_add(first / STRIP * (steps / EDGE) * PACE)
+}
+
 fn bf16(product: Product<'_>) {
     let (left, right) = (product.left, product.right);
     strips(&product, BLOCK_STEPS, |panel, start, steps, first, rows| {
@@ -110,6 +131,7 @@ fn bf16(product: Product<'_>) {
             right: right.panel(panel)[start * WIDTH..][..steps * WIDTH].as_ptr(),
             steps,
             rows,
+            next: next(&product, panel, start, steps, first),
         };
         let sums = Sums {
             to: c.address().cast(),
@@ -145,6 +167,7 @@ fn int8(dot: Vnni, product: Product<'_>) {
                 right: right.panel(panel)[start * WIDTH..][..steps * WIDTH].as_ptr(),
                 steps,
                 rows,
+                next: next(&product, panel, start, steps, first),
             };
             let sums = Sums {
                 to: integers.0.as_mut_ptr().cast(),
@@ -228,6 +251,8 @@ struct Operands {
     steps: usize,
     /// Up to sixteen, or [`STRIP`].
     rows: usize,
+    /// What is fetched meanwhile, [`PACE`] bytes per tile: no more than an address.
+    next: *const u32,
 }
 
 /// Where the sums of a strip go: numbers of 32 bits.
@@ -348,6 +373,19 @@ macro_rules! instruction {
                             concat!($multiply, " tmm4, tmm6, tmm7"),
                             "tileloadd tmm7, [{right} + {step}*1]",
                             concat!($multiply, " tmm3, tmm6, tmm7"),
+                            "prefetcht1 [{next}]",
+                            "prefetcht1 [{next} + 64]",
+                            "prefetcht1 [{next} + 128]",
+                            "prefetcht1 [{next} + 192]",
+                            "prefetcht1 [{next} + 256]",
+                            "prefetcht1 [{next} + 320]",
+                            "prefetcht1 [{next} + 384]",
+                            "prefetcht1 [{next} + 448]",
+                            "prefetcht1 [{next} + 512]",
+                            "prefetcht1 [{next} + 576]",
+                            "prefetcht1 [{next} + 640]",
+                            "prefetcht1 [{next} + 704]",
+                            "add {next}, {pace}",
                             "add {left}, 64",
                             "add {below}, 64",
                             "add {right}, {tile}",
@@ -371,7 +409,9 @@ macro_rules! instruction {
                             right = inout(reg) right => _,
                             step = in(reg) STEP_BYTES,
                             tiles = inout(reg) tiles => _,
+                            next = inout(reg) operands.next => _,
                             tile = const EDGE * STEP_BYTES,
+                            pace = const PACE,
                             options(nostack),
                         );
                     }
