@@ -147,6 +147,12 @@ pub struct Head<'a> {
 
 /// Disentangled attention of one head of one sequence: every score in full, then a softmax per row.
 pub fn attention(head: &Head<'_>) -> Vec<f64> {
+    let queries: Vec<usize> = (0..head.positions.len()).collect();
+    attention_of(head, &queries)
+}
+
+/// The rows of [`attention`] that belong to some queries, `[queries, D]`.
+pub fn attention_of(head: &Head<'_>, queries: &[usize]) -> Vec<f64> {
     let dot = |a: &[f32], i: usize, b: &[f32], j: usize| -> f64 {
         let rows = a[i * head.size..][..head.size]
             .iter()
@@ -155,7 +161,7 @@ pub fn attention(head: &Head<'_>) -> Vec<f64> {
     };
     let length = head.positions.len();
     let mut out = Vec::new();
-    for i in 0..length {
+    for &i in queries {
         let scores: Vec<f64> = (0..length)
             .map(|j| {
                 let mut score = dot(head.query, i, head.key, j);

@@ -6,7 +6,7 @@ use common::attention::{CASES, Case, Operands, bounds, consecutive, scale};
 use common::{Random, assert_close, isas, pool};
 use deberta_kernels::{
     Attention, KernelError, PositionTables, Precision, RelativePositions, SlotTable,
-    disentangled_attention,
+    disentangled_attention, reference,
 };
 use ndarray::{Array2, s};
 
@@ -140,6 +140,50 @@ fn every_length_around_the_blocks_equals_the_oracle() {
             ..variants(2)[0]
         };
         check(case, length);
+    }
+}
+
+/// A few rows of the longest text: its ends, and where regions of the distance meet.
+#[test]
+fn the_longest_text_equals_the_oracle() {
+    const LENGTH: usize = 32_768;
+    let queries = [
+        0,
+        1,
+        128,
+        129,
+        511,
+        512,
+        16_383,
+        16_384,
+        LENGTH - 513,
+        LENGTH - 1,
+    ];
+    let case = Case {
+        buckets: Some(256),
+        max_positions: 512,
+        ..variants(2)[0]
+    };
+    let operands = Operands::new(case, LENGTH, 9);
+    let flat = |matrix: &Array2<f32>| matrix.iter().copied().collect::<Vec<f32>>();
+    let expected = reference::attention_of(
+        &reference::Head {
+            query: &flat(&operands.query),
+            key: &flat(&operands.key),
+            value: &flat(&operands.value),
+            size: case.size,
+            scale: scale(case),
+            positions: &consecutive(&[0, LENGTH]),
+            relative: RelativePositions::new(case.buckets, case.max_positions).ok(),
+            position_keys: Some(&flat(&operands.position_keys)),
+            position_queries: Some(&flat(&operands.position_queries)),
+        },
+        &queries,
+    );
+    for isa in isas() {
+        let out = operands.run(isa, case, &[0, LENGTH], None);
+        let found = queries.iter().flat_map(|&i| out.row(i).to_vec());
+        assert_close(found, &expected, 2e-5, isa.name());
     }
 }
 

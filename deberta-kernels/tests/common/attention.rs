@@ -142,7 +142,7 @@ impl Operands {
             case.heads,
         )
         .unwrap();
-        let slots = SlotTable::new(relative, 2000);
+        let slots = SlotTable::new(relative, self.query.nrows().max(2000));
         let mut out = Array2::from_elem(self.query.raw_dim(), f32::NAN);
         let attention = Attention {
             query: self.query.view(),
