@@ -38,7 +38,7 @@ struct Arguments {
     #[arg(long)]
     precision: Option<PrecisionName>,
     /// Threads [default: RAYON_NUM_THREADS, else all].
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=MOST_THREADS))]
     threads: Option<u16>,
     /// Seconds per shape.
     #[arg(long, default_value = "5", value_parser = seconds)]
@@ -54,8 +54,10 @@ struct Arguments {
     once: bool,
 }
 
-/// Far more than any machine's memory lets pass at once.
-const MOST_TOKENS: usize = 1 << 24;
+/// With more, activations of a base model take ten gigabytes and more: memory would run out in the midst of it.
+const MOST_TOKENS: usize = 1 << 18;
+/// More threads take minutes to start and gain nothing.
+const MOST_THREADS: i64 = 1024;
 
 fn shape(text: &str) -> Result<(usize, usize), String> {
     let (batch, length) = text
