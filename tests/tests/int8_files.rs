@@ -98,7 +98,7 @@ fn heads_load_beside_rounded_layers() {
 }
 
 #[test]
-fn the_shipped_models_shrink_and_say_the_same() {
+fn the_shipped_models_say_the_same_in_smaller_layers() {
     let out = folder("shipped");
     for name in ["sentiment", "ner"] {
         let source = workspace_root().join("models").join(name);

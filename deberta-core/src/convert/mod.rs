@@ -26,7 +26,9 @@
 //! | `….bias` (also `q_bias`, `k_bias`, `v_bias`) | F32 | `[outputs]` | with what rounding takes from the product of typical inputs |
 //! | `….attention.self.position_keys`, `position_queries` | F32 | `[2·span, N]` | the relative table, projected for the layer; it and the projections are left out |
 //!
-//! All other tensors are as they would be without.
+//! All other tensors are as they would be without. Projected tables take two rows of f32 per slot and layer, against one
+//! for all layers and two projections before: a file grows by that where the hidden size is below the number of slots, as
+//! in the small models of this repository, whose layers shrink by less than that.
 
 mod staging;
 mod tensors;
