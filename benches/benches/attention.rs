@@ -20,7 +20,7 @@ const SIZE: usize = 64;
 const SHAPES: [(usize, usize); 6] = [(1, 16), (1, 128), (1, 512), (8, 128), (8, 512), (1, 2048)];
 
 fn attention(criterion: &mut Criterion) {
-    peaks();
+    let _ = peaks();
     let mut group = criterion.benchmark_group("attention");
     group.sample_size(20);
     let isa = Isa::from_env().expect("DEBERTA_ISA names a set of this processor");

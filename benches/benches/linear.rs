@@ -26,7 +26,7 @@ const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::
 const COPIES: usize = 6;
 
 fn products(criterion: &mut Criterion) {
-    peaks();
+    let _ = peaks();
     let mut group = criterion.benchmark_group("linear");
     group.sample_size(20);
     for (tokens, inputs, outputs) in SHAPES {

@@ -16,11 +16,7 @@ use tokenizer_spm::deberta::{DebertaTokenizer, EncodeOptions};
 
 /// A file or folder of the assets; says so where it is missing.
 fn asset(name: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("DEBERTA_ASSETS").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/assets")),
-        PathBuf::from,
-    );
-    let path = folder.join(name);
+    let path = deberta_benches::asset(name);
     if path.exists() {
         return Some(path);
     }

@@ -13,6 +13,7 @@ pub mod cases;
 pub mod rates;
 
 use deberta_kernels::{Isa, Precision, peak};
+use std::path::PathBuf;
 
 /// Reproducible numbers between -1 and 1.
 pub fn numbers(count: usize) -> Vec<f32> {
@@ -27,14 +28,23 @@ pub fn numbers(count: usize) -> Vec<f32> {
         .collect()
 }
 
-/// Prints what the arithmetic units of one core can do: the ceiling of the throughputs that follow, per thread.
-pub fn peaks() {
+/// Prints what the arithmetic units of one core can do, in operations per second: the ceiling of the throughputs that
+/// follow, per thread.
+pub fn peaks() -> [(Precision, f64); 3] {
     let isa = Isa::from_env().expect("DEBERTA_ISA names a set of this processor");
-    for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
-        let rate = peak(isa, precision) / 1e9;
-        println!(
-            "peak of one core, {precision:?} with {}: {rate:.0} Gop/s",
-            isa.name()
-        );
-    }
+    [Precision::F32, Precision::Bf16, Precision::Int8].map(|precision| {
+        let peak = peak(isa, precision);
+        let (name, rate) = (isa.name(), peak / 1e9);
+        println!("peak of one core, {precision:?} with {name}: {rate:.0} Gop/s");
+        (precision, peak)
+    })
+}
+
+/// Where a file or folder of the assets is to be found: under `DEBERTA_ASSETS`.
+pub fn asset(name: &str) -> PathBuf {
+    let folder = std::env::var_os("DEBERTA_ASSETS").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/assets")),
+        PathBuf::from,
+    );
+    folder.join(name)
 }

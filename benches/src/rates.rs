@@ -1,7 +1,7 @@
 //! How fast each case runs on one core, beside what that core can do.
 
 use crate::cases::{Work, cases};
-use deberta_kernels::{Isa, Precision, peak};
+use deberta_kernels::Isa;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -42,12 +42,7 @@ pub fn print_rates() {
         .build()
         .expect("a pool of one thread");
     pool.install(|| {
-        let peaks = [Precision::F32, Precision::Bf16, Precision::Int8]
-            .map(|precision| (precision, peak(isa, precision)));
-        for (precision, peak) in peaks {
-            let (name, rate) = (isa.name(), peak / 1e9);
-            println!("peak of one core, {precision:?} with {name}: {rate:.0} Gop/s");
-        }
+        let peaks = crate::peaks();
         println!(
             "\n| kernel, one thread, {} | µs | Gop/s or GB/s | of the peak or of a copy |",
             isa.name()

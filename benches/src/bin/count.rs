@@ -8,6 +8,7 @@
 //! Callgrind knows no AVX-512: the kernels run with AVX2, on one thread. Every kernel runs in a process of its own, once
 //! and twice: the difference is one run, whatever its preparation took. Some minutes in all.
 
+use deberta_benches::asset;
 use deberta_benches::cases::{Case, Work, cases};
 use deberta_kernels::Isa;
 use std::fmt::Write;
@@ -74,11 +75,7 @@ fn tokenizer() -> Result<Case, String> {
 
 /// Where the vocabulary lies.
 fn vocabulary() -> PathBuf {
-    let folder = std::env::var_os("DEBERTA_ASSETS").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/assets")),
-        PathBuf::from,
-    );
-    folder.join("tokenizers/deberta-v3/spm.model")
+    asset("tokenizers/deberta-v3/spm.model")
 }
 
 fn make(name: &str) -> Result<Case, String> {
