@@ -33,7 +33,7 @@ fn copy(bytes: f64) -> f64 {
 
 /// Prints a table of every case, measured on the current thread.
 ///
-/// Products stand beside what a register tile reaches that never touches memory ([`peak`]), everything else beside a copy
+/// Products stand beside what a register tile reaches that never touches memory ([`peak`](deberta_kernels::peak)), everything else beside a copy
 /// of as many bytes, both measured in the same run. On a machine that others share, compare within one table.
 pub fn print_rates() {
     let isa = Isa::from_env().expect("DEBERTA_ISA names a set of this processor");

@@ -19,7 +19,7 @@
 //! tiles before gave: results differ from `vdpbf16ps` in the last bits, and do not depend on how rows and columns were cut.
 //! In int8 they are the same integers as everywhere.
 
-use super::dot::{Dot, Edge, Vnni};
+use super::dot::{Edge, Sums, Vnni};
 use super::tile::{Product, VECTORS};
 use super::weights::Precision;
 use crate::isa::Avx512;
@@ -133,7 +133,7 @@ fn bf16(product: Product<'_>) {
             rows,
             next: next(&product, panel, start, steps, first),
         };
-        let sums = Sums {
+        let sums = Sink {
             to: c.address().cast(),
             stride: c.stride() * 4,
             accumulate: start > 0,
@@ -169,7 +169,7 @@ fn int8(dot: Vnni, product: Product<'_>) {
                 rows,
                 next: next(&product, panel, start, steps, first),
             };
-            let sums = Sums {
+            let sums = Sink {
                 to: integers.0.as_mut_ptr().cast(),
                 stride: STEP_BYTES,
                 accumulate: false,
@@ -257,7 +257,7 @@ struct Operands {
 
 /// Where the sums of a strip go: numbers of 32 bits.
 #[derive(Clone, Copy)]
-struct Sums {
+struct Sink {
     to: *mut u32,
     /// Bytes from one row to the next.
     stride: usize,
@@ -271,7 +271,7 @@ impl Operands {
     /// # Safety
     /// The processor has the instructions. The operands have these rows, steps and columns, and `sums` can be written,
     /// and read if it accumulates.
-    unsafe fn multiply<I: Instruction>(self, mut sums: Sums) {
+    unsafe fn multiply<I: Instruction>(self, mut sums: Sink) {
         let (whole, rest) = (self.steps / EDGE, self.steps % EDGE);
         if whole > 0 {
             // SAFETY: passed on from the caller.
@@ -308,7 +308,7 @@ trait Instruction {
     ///
     /// # Safety
     /// As [`Operands::multiply`], where the operands have `16 · tiles` steps.
-    unsafe fn run(operands: Operands, tiles: usize, sums: Sums);
+    unsafe fn run(operands: Operands, tiles: usize, sums: Sink);
 
     /// Multiplies six pairs of tiles of zeros `count` times.
     ///
@@ -325,7 +325,7 @@ struct Int8;
 macro_rules! instruction {
     ($name:ident, $multiply:literal) => {
         impl Instruction for $name {
-            unsafe fn run(operands: Operands, tiles: usize, sums: Sums) {
+            unsafe fn run(operands: Operands, tiles: usize, sums: Sink) {
                 let Operands {
                     left,
                     left_stride,

@@ -1,14 +1,23 @@
 //! How an output is cut into tasks.
 
+use super::tile::BLOCK_BYTES;
+use crate::isa::cache;
 use crate::parallel::{parallel, wanted_tasks};
 use std::ops::Range;
 
-/// Rows of the output per task, at most.
-const BLOCK_ROWS: usize = 192;
-/// Columns of the output per task, at most: its sums then stay in the second-level cache.
+/// Rows of the output per task, at most, where the cache is large: more save nothing.
+const MOST_ROWS: usize = 192;
+/// Columns of the output per task, at most.
 const BLOCK_COLUMNS: usize = 768;
 /// Rows that are not taken apart: those of the largest register tile.
 const STRIP: usize = 8;
+
+/// Rows of the output per task, at most: a block of the left operand and of the sums then share the second-level cache.
+fn block_rows() -> usize {
+    let bytes_per_row = BLOCK_BYTES + BLOCK_COLUMNS * size_of::<f32>();
+    let rows = cache::second_level() / bytes_per_row / STRIP * STRIP;
+    rows.clamp(2 * STRIP, MOST_ROWS)
+}
 
 /// The cut of an output into tasks: strips of rows, and units of columns.
 pub(super) struct Cut {
@@ -24,7 +33,7 @@ impl Cut {
     /// Cuts `rows` rows of `columns` columns, between multiples of `unit` columns.
     pub(super) fn new(rows: usize, columns: usize, unit: usize) -> Self {
         let units = columns.div_ceil(unit);
-        let row_blocks = rows.div_ceil(BLOCK_ROWS);
+        let row_blocks = rows.div_ceil(block_rows());
         let unit_blocks = wanted_tasks()
             .div_ceil(row_blocks)
             .max((units * unit).div_ceil(BLOCK_COLUMNS))

@@ -2,17 +2,18 @@
 //!
 //! ```text
 //!           up to 768 columns, in panels                 for each task (rows x columns of the output):
-//!             ┌────────────┬────────────┐                for each block of 768 steps of k:
+//!             ┌────────────┬────────────┐                for each block of k, 3 KiB of a row of x:
 //!   up to 192 │   task 0   │   task 1   │                  for each panel of W                      (L1, L2)
 //!   rows      ├────────────┼────────────┤                    for each strip of x: one register tile (L2)
 //!             │   task 2   │   task 3   │                bias, activation, residual on the way to the output
 //!             └────────────┴────────────┘              then LayerNorm, rows by rows
 //! ```
 //!
-//! A step is one value of k in f32, two in bf16 and four in int8: 32 bits of the weights. The rows of x that a task reads
-//! in one block of k (`192 · 768 · 4 B = 576 KiB`) and a panel's part (`48 · 768 · 4 B = 144 KiB`) stay in the
-//! second-level cache; the next panel is fetched into it while the strips pass
-//! by, so that tiles never wait for main memory. The cut depends on the shape alone, and no sum is ever split along k.
+//! A step of k is one value in f32, two in bf16 and four in int8: 32 bits of the weights. The rows of x that a task reads in
+//! one block of k (`192 · 3 KiB = 576 KiB`) and the sums of the task (`192 · 768 · 4 B`, the same) fill a second-level cache
+//! of 1.25 MiB; where it is smaller, so are the tasks (80 rows for 512 KiB). The next panel is fetched into it while the
+//! strips pass by, so that tiles never wait for main memory. What is large enough depends on the processor, but no sum is
+//! ever split along k: results do not.
 
 use super::Epilogue;
 use super::cut::Cut;

@@ -9,18 +9,24 @@
 
 #[cfg(target_arch = "x86_64")]
 use super::amx;
-use super::dot::{Dot, DotOperation, Edge, dispatch};
+use super::dot::{Dot, DotOperation, Edge, Sums, dispatch};
 use super::target::Target;
 use super::weights::{Packed, Precision};
 use crate::isa::{Isa, Simd};
+use crate::memory::Aligned;
+use std::cell::Cell;
 use std::ops::Range;
 
 /// Vectors per row of a register tile: a panel of the right operand is this many vectors wide.
 pub(super) const VECTORS: usize = 3;
 
-/// Steps of k after which the next panel's turn comes. A block of a panel then stays in the second-level cache while the
-/// strips of the left operand pass by, and a block of these while the panels do.
-const BLOCK_STEPS: usize = 768;
+/// Bytes of a row of the left operand after which the next panel's turn comes. A block of a panel then stays in the
+/// second-level cache while the strips of the left operand pass by, and a block of these while the panels do.
+pub(super) const BLOCK_BYTES: usize = 768 * 4;
+/// Steps of a panel that are taken apart at a time: they then fit the first-level cache.
+const WIDE_STEPS: usize = 96;
+/// Panels are taken apart for more strips of rows than these: for fewer it costs more than it saves.
+const WIDENED_STRIPS: usize = 2;
 
 /// The left operand of a product in the form that the precision asks for: rows of steps.
 #[derive(Clone, Copy)]
@@ -91,7 +97,7 @@ struct Piece {
     group: usize,
     scales: *const f32,
     totals: *const f32,
-    /// From where on the memory that comes next is fetched, and how far each step goes.
+    /// From where on the memory that comes next is fetched, and how far each turn of the innermost loop goes.
     next: *const u32,
     pace: usize,
 }
@@ -111,54 +117,144 @@ impl DotOperation for Product<'_> {
     #[inline(always)]
     fn run<D: Dot>(self, d: D) {
         let width = D::Simd::LANES * VECTORS;
-        let Self {
-            left,
-            right,
-            panels,
-            c,
-        } = self;
-        assert!(right.width == width && panels.end <= right.panels());
-        assert!(c.columns() == panels.len() * width && right.step == D::STEP);
-        let group = right.group_steps().unwrap_or(BLOCK_STEPS);
-        let block = BLOCK_STEPS / group * group;
+        let (right, c) = (self.right, self.c);
+        assert!(right.width == width && self.panels.end <= right.panels());
+        assert!(c.columns() == self.panels.len() * width && right.step == D::STEP);
+        let group = right.group_steps();
+        let block = whole_groups(BLOCK_BYTES / D::LEFT, group);
+        let widened = D::WIDER > 1 && c.rows() > WIDENED_STRIPS * D::ROWS;
+        let mut wide = if widened {
+            WIDE.take()
+        } else {
+            Aligned::default()
+        };
         for start in (0..right.steps).step_by(block) {
-            let steps = block.min(right.steps - start);
-            for (index, panel) in panels.clone().enumerate() {
-                let strip_count = c.rows().div_ceil(D::ROWS);
-                let lane = (start / group) * width;
-                let (scales, totals) = right.factors(panel);
-                let data = &right.panel(panel)[start * width..][..steps * width];
-                let next = match panels.len() - index {
-                    // The next block of k begins at the first panel again.
-                    1 => right
-                        .panel(panels.start)
-                        .as_ptr()
-                        .wrapping_add((start + block) * width),
-                    _ => right.panel(panel + 1)[start * width..].as_ptr(),
-                };
-                let mut piece = Piece {
-                    left,
-                    right: data.as_ptr(),
-                    steps,
-                    group,
-                    scales: scales.get(lane..).unwrap_or_default().as_ptr(),
-                    totals: totals.get(lane..).unwrap_or_default().as_ptr(),
-                    next,
-                    pace: width.div_ceil(strip_count),
-                };
-                for (first, height) in strips(c.rows(), D::ROWS) {
-                    let columns = index * width..(index + 1) * width;
-                    let target = c.part(first..first + height, columns);
-                    // SAFETY: the strip lies within the operand, whose rows hold `steps` more steps.
-                    piece.left = unsafe { left.from(first) };
-                    piece.left.data = piece.left.data.wrapping_add(start * D::LEFT);
-                    piece.left.factors = piece.left.factors.wrapping_add(start / group);
-                    // SAFETY: the assertions above, and what the caller of the product promises of its operands.
-                    unsafe { tile(d, height, piece, target, start > 0) };
-                    piece.next = piece.next.wrapping_add(piece.pace * steps);
+            let end = right.steps.min(start + block);
+            for (index, panel) in self.panels.clone().enumerate() {
+                let c = c.part(0..c.rows(), index * width..(index + 1) * width);
+                if !widened {
+                    let piece = self.piece::<D>(panel, start..end, block);
+                    // SAFETY: the piece has as many rows as `c`, and `c` the width of a panel.
+                    unsafe { cover(d, piece, c, start > 0) };
+                    continue;
+                }
+                let part = whole_groups(WIDE_STEPS, group);
+                for start in (start..end).step_by(part) {
+                    let steps = part.min(end - start);
+                    let narrow = self.piece::<D>(panel, start..start + steps, block);
+                    wide.reserve(steps * D::WIDER * width);
+                    widen(
+                        d,
+                        &right.panel(panel)[start * width..][..steps * width],
+                        &mut wide,
+                    );
+                    let piece = Piece {
+                        right: wide.as_ptr(),
+                        steps: narrow.steps * D::WIDER,
+                        group: narrow.group * D::WIDER,
+                        pace: narrow.pace.div_ceil(D::WIDER / D::Wide::UNROLLED),
+                        ..narrow
+                    };
+                    // SAFETY: as above; each step has become `D::WIDER`, in the left operand too.
+                    unsafe { cover(d.wide(), piece, c, start > 0) };
                 }
             }
         }
+        if widened {
+            WIDE.set(wide);
+        }
+    }
+}
+
+/// The largest multiple of a group within `most` steps, but one group at least.
+fn whole_groups(most: usize, group: Option<usize>) -> usize {
+    group.map_or(most, |group| (most / group).max(1) * group)
+}
+
+impl Product<'_> {
+    /// Some steps of a panel, which begin at a group; with the first row.
+    #[inline(always)]
+    fn piece<D: Dot>(&self, panel: usize, steps: Range<usize>, block: usize) -> Piece {
+        let right = self.right;
+        let (data, factors) = (right.panel(panel), right.factors(panel));
+        let group = right.group_steps().unwrap_or(block);
+        let lane = (steps.start / group) * right.width;
+        let next = match panel + 1 {
+            // The next block of k begins at the first panel again.
+            end if end == self.panels.end => right
+                .panel(self.panels.start)
+                .as_ptr()
+                .wrapping_add((steps.start + block) * right.width),
+            next => right.panel(next)[steps.start * right.width..].as_ptr(),
+        };
+        let mut left = self.left;
+        left.data = left.data.wrapping_add(steps.start * D::LEFT);
+        left.factors = left.factors.wrapping_add(steps.start / group);
+        Piece {
+            left,
+            right: data[steps.start * right.width..steps.end * right.width].as_ptr(),
+            steps: steps.len(),
+            group,
+            scales: factors.0.get(lane..).unwrap_or_default().as_ptr(),
+            totals: factors.1.get(lane..).unwrap_or_default().as_ptr(),
+            next,
+            pace: right.width.div_ceil(self.c.rows().div_ceil(D::ROWS)),
+        }
+    }
+}
+
+thread_local! {
+    /// A block of a panel, taken apart.
+    static WIDE: Cell<Aligned<u32>> = Cell::default();
+}
+
+/// Takes all steps of a block of a panel apart.
+///
+/// # Panics
+/// If `to` is too short.
+#[inline(always)]
+fn widen<D: Dot>(d: D, from: &[u32], to: &mut [u32]) {
+    let lanes = D::Simd::LANES;
+    let width = lanes * VECTORS;
+    let steps = to.chunks_exact_mut(D::WIDER * width);
+    assert!(steps.len() >= from.len() / width);
+    for (from, to) in from.chunks_exact(width).zip(steps) {
+        for v in 0..VECTORS {
+            // SAFETY: a step has as many vectors, and there is room for it `D::WIDER` times.
+            unsafe {
+                let (from, to) = (from.as_ptr().add(v * lanes), to.as_mut_ptr());
+                d.widen(from, to.add(v * lanes), width);
+            }
+        }
+    }
+}
+
+/// One panel's block, in tiles one below the other.
+///
+/// # Safety
+/// The piece's pointers are valid for reading what tiles of as many rows as `c` has read, `c` for reading and writing, and
+/// `c` is as wide as a panel.
+#[inline(always)]
+unsafe fn cover<S: Sums>(s: S, piece: Piece, c: Target, accumulate: bool) {
+    let mut next = piece.next;
+    for (first, height) in strips(c.rows(), S::ROWS) {
+        // SAFETY: the strip lies within the operand and `c`; the rest is passed on from the caller.
+        unsafe {
+            let left = piece.left.from(first);
+            let rows = c.part(first..first + height, 0..c.columns());
+            tile(
+                s,
+                height,
+                Piece {
+                    left,
+                    next,
+                    ..piece
+                },
+                rows,
+                accumulate,
+            );
+        }
+        next = next.wrapping_add(piece.pace * piece.steps / S::UNROLLED);
     }
 }
 
@@ -168,15 +264,15 @@ impl DotOperation for Product<'_> {
 /// The piece's pointers are valid for reading what a tile of this height reads, `c` for reading and writing `rows` full
 /// panel rows.
 #[inline(always)]
-unsafe fn tile<D: Dot>(d: D, rows: usize, piece: Piece, c: Target, accumulate: bool) {
+unsafe fn tile<S: Sums>(s: S, rows: usize, piece: Piece, c: Target, accumulate: bool) {
     macro_rules! heights {
         ($($height:literal)*) => {
             match rows {
-                $($height if $height <= D::ROWS => {
+                $($height if $height <= S::ROWS => {
                     // SAFETY: passed on from the caller; the constant equals `rows`.
-                    unsafe { fixed::<D, $height>(d, piece, c, accumulate) }
+                    unsafe { fixed::<S, $height>(s, piece, c, accumulate) }
                 })*
-                _ => unreachable!("strips are at most {} rows high", D::ROWS),
+                _ => unreachable!("strips are at most {} rows high", S::ROWS),
             }
         };
     }
@@ -185,13 +281,13 @@ unsafe fn tile<D: Dot>(d: D, rows: usize, piece: Piece, c: Target, accumulate: b
 
 /// [`tile`] with the number of rows known to the compiler, so that the sums live in registers.
 #[inline(always)]
-unsafe fn fixed<D: Dot, const ROWS: usize>(
-    d: D,
+unsafe fn fixed<S: Sums, const ROWS: usize>(
+    s: S,
     mut piece: Piece,
     c: Target,
     mut accumulate: bool,
 ) {
-    let lanes = D::Simd::LANES;
+    let lanes = S::Simd::LANES;
     let stride = piece.left.stride;
     let mut remaining = piece.steps;
     while remaining > 0 {
@@ -200,35 +296,37 @@ unsafe fn fixed<D: Dot, const ROWS: usize>(
         // No closures in what follows: nothing makes the compiler inline one, and a call in here is slower by far.
         // SAFETY: `tile` promises operands of these sizes.
         unsafe {
-            let mut sums = [[d.begin(c.address(), accumulate); VECTORS]; ROWS];
+            let mut sums = [[s.begin(c.address(), accumulate); VECTORS]; ROWS];
             for (i, sums) in sums.iter_mut().enumerate() {
                 for (v, sum) in sums.iter_mut().enumerate() {
-                    *sum = d.begin(c.address().add(i * c.stride() + v * lanes), accumulate);
+                    *sum = s.begin(c.address().add(i * c.stride() + v * lanes), accumulate);
                 }
             }
             let (mut left, mut right) = (piece.left.data, piece.right);
-            for _ in 0..steps {
+            for _ in 0..steps / S::UNROLLED {
                 prefetch(piece.next);
                 piece.next = piece.next.wrapping_add(piece.pace);
-                let mut columns = [d.columns(right); VECTORS];
-                for (v, columns) in columns.iter_mut().enumerate() {
-                    *columns = d.columns(right.add(v * lanes));
-                }
-                for (i, sums) in sums.iter_mut().enumerate() {
-                    let spread = d.spread(left.add(i * stride));
-                    for (sum, columns) in sums.iter_mut().zip(columns) {
-                        *sum = d.dot(*sum, spread, columns);
+                for _ in 0..S::UNROLLED {
+                    let mut columns = [s.columns(right); VECTORS];
+                    for (v, columns) in columns.iter_mut().enumerate() {
+                        *columns = s.columns(right.add(v * lanes));
                     }
+                    for (i, sums) in sums.iter_mut().enumerate() {
+                        let spread = s.spread(left.add(i * stride));
+                        for (sum, columns) in sums.iter_mut().zip(columns) {
+                            *sum = s.dot(*sum, spread, columns);
+                        }
+                    }
+                    left = left.add(S::LEFT);
+                    right = right.add(VECTORS * lanes);
                 }
-                left = left.add(D::LEFT);
-                right = right.add(VECTORS * lanes);
             }
             (piece.left.data, piece.right) = (left, right);
             // One call per vector: in a loop the compiler would look the sums up in memory.
             const { assert!(VECTORS == 3) };
-            end::<D, 0, ROWS>(d, &sums, piece, c, accumulate);
-            end::<D, 1, ROWS>(d, &sums, piece, c, accumulate);
-            end::<D, 2, ROWS>(d, &sums, piece, c, accumulate);
+            end::<S, 0, ROWS>(s, &sums, piece, c, accumulate);
+            end::<S, 1, ROWS>(s, &sums, piece, c, accumulate);
+            end::<S, 2, ROWS>(s, &sums, piece, c, accumulate);
         }
         accumulate = true;
         piece.left.factors = piece.left.factors.wrapping_add(1);
@@ -242,14 +340,14 @@ unsafe fn fixed<D: Dot, const ROWS: usize>(
 /// # Safety
 /// As [`tile`].
 #[inline(always)]
-unsafe fn end<D: Dot, const V: usize, const ROWS: usize>(
-    d: D,
-    sums: &[[D::Sum; VECTORS]; ROWS],
+unsafe fn end<S: Sums, const V: usize, const ROWS: usize>(
+    s: S,
+    sums: &[[S::Sum; VECTORS]; ROWS],
     piece: Piece,
     c: Target,
     accumulate: bool,
 ) {
-    let offset = V * D::Simd::LANES;
+    let offset = V * S::Simd::LANES;
     for (i, sums) in sums.iter().enumerate() {
         let edge = Edge {
             row: piece.left.factors.wrapping_add(i * piece.left.groups),
@@ -258,7 +356,7 @@ unsafe fn end<D: Dot, const V: usize, const ROWS: usize>(
         };
         // SAFETY: passed on from the caller.
         unsafe {
-            d.end(
+            s.end(
                 sums[V],
                 c.address().add(i * c.stride() + offset),
                 accumulate,

@@ -6,6 +6,7 @@
 //!
 //! `DEBERTA_ISA=portable|generic|avx2|avx512|avx512-vnni|avx512-bf16|avx512-amx` forces a narrower set, for tests and for measuring.
 
+pub(crate) mod cache;
 mod portable;
 mod simd;
 

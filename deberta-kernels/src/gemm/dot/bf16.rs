@@ -1,6 +1,6 @@
 //! bf16, the upper half of `f32`, with sums in `f32`.
 
-use super::{Dot, Edge, chained, tile_rows};
+use super::{Dot, Edge, Float, Sums, as_they_lie, chained, tile_rows};
 use crate::isa::{Portable, Simd};
 
 /// The nearest bf16, ties to even, as a number and not as bits. NaN stays NaN.
@@ -47,28 +47,17 @@ impl Halves for Portable {
 #[derive(Clone, Copy)]
 pub(crate) struct WideBf16<S>(pub(crate) S);
 
-impl<S: Halves> Dot for WideBf16<S> {
+impl<S: Halves> Sums for WideBf16<S> {
     type Simd = S;
     type Spread = (S::Vector, S::Vector);
     type Columns = (S::Vector, S::Vector);
     type Sum = S::Vector;
-    const STEP: usize = 2;
     const LEFT: usize = 8;
     const ROWS: usize = tile_rows::<S>();
 
     #[inline(always)]
     fn simd(self) -> S {
         self.0
-    }
-    #[inline(always)]
-    fn narrow(self, from: &[f32], to: &mut [u8]) -> [f32; 2] {
-        let to = to.as_chunks_mut::<4>().0;
-        let (given, missing) = to.split_at_mut(from.len());
-        for (to, &from) in given.iter_mut().zip(from) {
-            *to = rounded(from).to_ne_bytes();
-        }
-        missing.fill([0; 4]);
-        [1.0, 0.0]
     }
     #[inline(always)]
     unsafe fn spread(self, p: *const u8) -> Self::Spread {
@@ -88,6 +77,36 @@ impl<S: Halves> Dot for WideBf16<S> {
         self.0.mul_add(left.1, right.1, sum)
     }
     chained!();
+}
+
+impl<S: Halves> Dot for WideBf16<S> {
+    const STEP: usize = 2;
+    #[inline(always)]
+    fn narrow(self, from: &[f32], to: &mut [u8]) -> [f32; 2] {
+        let to = to.as_chunks_mut::<4>().0;
+        let (given, missing) = to.split_at_mut(from.len());
+        for (to, &from) in given.iter_mut().zip(from) {
+            *to = rounded(from).to_ne_bytes();
+        }
+        missing.fill([0; 4]);
+        [1.0, 0.0]
+    }
+    // Widened pairs are two numbers one after the other, in the order in which they are multiplied here.
+    type Wide = Float<S>;
+    const WIDER: usize = 2;
+    #[inline(always)]
+    fn wide(self) -> Float<S> {
+        Float(self.0)
+    }
+    #[inline(always)]
+    unsafe fn widen(self, from: *const u32, to: *mut u32, apart: usize) {
+        // SAFETY: the caller promises a pair per lane, and room for a number per lane at both addresses.
+        unsafe {
+            let (first, second) = self.0.halves(from);
+            self.0.store(first, to.cast());
+            self.0.store(second, to.add(apart).cast());
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -141,12 +160,11 @@ mod native {
         }
     }
 
-    impl Dot for NativeBf16 {
+    impl Sums for NativeBf16 {
         type Simd = Avx512;
         type Spread = __m512bh;
         type Columns = __m512bh;
         type Sum = __m512;
-        const STEP: usize = 2;
         const LEFT: usize = 4;
         const ROWS: usize = tile_rows::<Avx512>();
 
@@ -154,6 +172,27 @@ mod native {
         fn simd(self) -> Avx512 {
             self.0
         }
+        #[inline(always)]
+        unsafe fn spread(self, p: *const u8) -> __m512bh {
+            // SAFETY: the caller promises four readable bytes, and self the instruction; both types are 64 plain bytes.
+            unsafe { transmute(_mm512_set1_epi32(p.cast::<i32>().read_unaligned())) }
+        }
+        #[inline(always)]
+        unsafe fn columns(self, p: *const u32) -> __m512bh {
+            // SAFETY: the caller promises sixteen readable pairs, and self the instruction; both types are 64 plain
+            // bytes.
+            unsafe { transmute(_mm512_loadu_si512(p.cast())) }
+        }
+        #[inline(always)]
+        fn dot(self, sum: __m512, left: __m512bh, right: __m512bh) -> __m512 {
+            // SAFETY: a value of the type exists only on processors that have the instruction.
+            unsafe { _mm512_dpbf16_ps(sum, left, right) }
+        }
+        chained!();
+    }
+
+    impl Dot for NativeBf16 {
+        const STEP: usize = 2;
         #[inline(always)]
         fn narrow(self, from: &[f32], to: &mut [u8]) -> [f32; 2] {
             let (given, missing) = to.split_at_mut(2 * from.len());
@@ -175,23 +214,7 @@ mod native {
             missing.fill(0);
             [1.0, 0.0]
         }
-        #[inline(always)]
-        unsafe fn spread(self, p: *const u8) -> __m512bh {
-            // SAFETY: the caller promises four readable bytes, and self the instruction; both types are 64 plain bytes.
-            unsafe { transmute(_mm512_set1_epi32(p.cast::<i32>().read_unaligned())) }
-        }
-        #[inline(always)]
-        unsafe fn columns(self, p: *const u32) -> __m512bh {
-            // SAFETY: the caller promises sixteen readable pairs, and self the instruction; both types are 64 plain
-            // bytes.
-            unsafe { transmute(_mm512_loadu_si512(p.cast())) }
-        }
-        #[inline(always)]
-        fn dot(self, sum: __m512, left: __m512bh, right: __m512bh) -> __m512 {
-            // SAFETY: a value of the type exists only on processors that have the instruction.
-            unsafe { _mm512_dpbf16_ps(sum, left, right) }
-        }
-        chained!();
+        as_they_lie!();
     }
 }
 

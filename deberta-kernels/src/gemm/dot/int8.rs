@@ -9,7 +9,7 @@
 //!
 //! The first sum is exact in integers, the second is known when the weights are packed.
 
-use super::{Dot, Edge, tile_rows};
+use super::{Dot, Edge, Sums, as_they_lie, tile_rows};
 use crate::isa::{Portable, Simd};
 
 /// The largest number of the left operand.
@@ -42,10 +42,9 @@ fn range<S: Simd>(s: S, values: &[f32]) -> [f32; 2] {
     [(high - low) / LEVELS + doubt, low]
 }
 
-/// Rounds a group of values to `q`, a byte each.
+/// Rounds values to `q`, a byte each, where `range` is that of their group.
 #[inline(always)]
-fn quantize<S: Simd>(s: S, values: &[f32], to: &mut [u8]) -> [f32; 2] {
-    let [step, low] = range(s, values);
+fn quantize<S: Simd>(s: S, [step, low]: [f32; 2], values: &[f32], to: &mut [u8]) {
     // Of a step that is not a normal number the inverse might be infinite; so small, it does not matter.
     let normal = step >= f32::MIN_POSITIVE;
     let inverse = if normal { 1.0 / step } else { 0.0 };
@@ -65,15 +64,16 @@ fn quantize<S: Simd>(s: S, values: &[f32], to: &mut [u8]) -> [f32; 2] {
         unsafe { s.store_bytes(q, bytes.as_mut_ptr()) };
         last.copy_from_slice(&bytes[..last.len()]);
     }
-    [step, low]
 }
 
-/// Four bytes per step, as they are.
+/// Rounds a group of values; four bytes per step, as they are.
 #[inline(always)]
 fn narrow_bytes<S: Simd>(s: S, from: &[f32], to: &mut [u8]) -> [f32; 2] {
+    let range = range(s, from);
     let (given, missing) = to.split_at_mut(from.len());
     missing.fill(0);
-    quantize(s, from, given)
+    quantize(s, range, from, given);
+    range
 }
 
 /// `begin` and `end` of integer sums: a group's integers are complete before they become real numbers.
@@ -107,22 +107,17 @@ macro_rules! grouped {
 #[derive(Clone, Copy)]
 pub(crate) struct PortableInt8;
 
-impl Dot for PortableInt8 {
+impl Sums for PortableInt8 {
     type Simd = Portable;
     type Spread = [u8; 4];
     type Columns = [[i8; 4]; 4];
     type Sum = [i32; 4];
-    const STEP: usize = 4;
     const LEFT: usize = 4;
     const ROWS: usize = tile_rows::<Portable>();
 
     #[inline(always)]
     fn simd(self) -> Portable {
         Portable
-    }
-    #[inline(always)]
-    fn narrow(self, from: &[f32], to: &mut [u8]) -> [f32; 2] {
-        narrow_bytes(Portable, from, to)
     }
     #[inline(always)]
     unsafe fn spread(self, p: *const u8) -> [u8; 4] {
@@ -147,6 +142,15 @@ impl Dot for PortableInt8 {
     grouped!(Portable, [0; 4], |sum: [i32; 4]| sum.map(|x| x as f32));
 }
 
+impl Dot for PortableInt8 {
+    const STEP: usize = 4;
+    #[inline(always)]
+    fn narrow(self, from: &[f32], to: &mut [u8]) -> [f32; 2] {
+        narrow_bytes(Portable, from, to)
+    }
+    as_they_lie!();
+}
+
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86::{PairsInt8, Vnni};
 
@@ -167,22 +171,17 @@ mod x86 {
         }
     }
 
-    impl Dot for Vnni {
+    impl Sums for Vnni {
         type Simd = Avx512;
         type Spread = __m512i;
         type Columns = __m512i;
         type Sum = __m512i;
-        const STEP: usize = 4;
         const LEFT: usize = 4;
         const ROWS: usize = tile_rows::<Avx512>();
 
         #[inline(always)]
         fn simd(self) -> Avx512 {
             self.0
-        }
-        #[inline(always)]
-        fn narrow(self, from: &[f32], to: &mut [u8]) -> [f32; 2] {
-            narrow_bytes(self.0, from, to)
         }
         #[inline(always)]
         unsafe fn spread(self, p: *const u8) -> __m512i {
@@ -207,6 +206,15 @@ mod x86 {
         );
     }
 
+    impl Dot for Vnni {
+        const STEP: usize = 4;
+        #[inline(always)]
+        fn narrow(self, from: &[f32], to: &mut [u8]) -> [f32; 2] {
+            narrow_bytes(self.0, from, to)
+        }
+        as_they_lie!();
+    }
+
     /// Products of numbers widened to 16 bits, in pairs, by `vpmaddwd`. Unlike `vpmaddubsw` it cannot overflow.
     ///
     /// The left operand is kept widened, in the order first, third, second, fourth: that is how shifts take the bytes of
@@ -214,38 +222,42 @@ mod x86 {
     #[derive(Clone, Copy)]
     pub(crate) struct PairsInt8<S>(pub(crate) S);
 
-    /// The left operand of a step: 16-bit numbers in the order in which pairs meet.
+    /// The same with both operands widened beforehand: a step is one pair.
+    #[derive(Clone, Copy)]
+    pub(crate) struct WidePairs<S>(S);
+
+    /// Rounds a group of values to 16-bit numbers in the order in which pairs meet.
     #[inline(always)]
     fn narrow_pairs<S: Simd>(s: S, from: &[f32], to: &mut [u8]) -> [f32; 2] {
-        // The bytes first, in the second half; widening then catches up with what it reads just at the end.
-        let bytes = to.len() / 2;
-        let edge = narrow_bytes(s, from, &mut to[bytes..]);
-        for step in 0..bytes / 4 {
-            let [a, b, c, d] = std::array::from_fn(|i| to[bytes + 4 * step + i]);
-            to[8 * step..8 * step + 8].copy_from_slice(&[a, 0, c, 0, b, 0, d, 0]);
+        const PART: usize = 64;
+        let range = range(s, from);
+        for (from, to) in from.chunks(PART).zip(to.chunks_mut(2 * PART)) {
+            let mut bytes = [0; PART];
+            quantize(s, range, from, &mut bytes[..from.len()]);
+            // What is missing in the last step is zero.
+            for (to, step) in to.as_chunks_mut().0.iter_mut().zip(bytes.as_chunks().0) {
+                let step = u64::from(u32::from_le_bytes(*step));
+                let [first, second] = [step & 0x00ff_00ff, step >> 8 & 0x00ff_00ff];
+                *to = (first | second << 32).to_le_bytes();
+            }
         }
-        edge
+        range
     }
 
     macro_rules! pairs {
-        ($simd:ty, $register:ty, $load:ident, $splat:ident, $left:ident, $right:ident, $madd:ident, $add:ident,
+        ($simd:ty, $register:ty, $narrow_rows:literal, $wide_rows:literal, $load:ident, $store:ident, $splat:ident, $left:ident, $right:ident, $madd:ident, $add:ident,
          $zero:ident, $to_float:ident) => {
-            impl Dot for PairsInt8<$simd> {
+            impl Sums for PairsInt8<$simd> {
                 type Simd = $simd;
                 type Spread = ($register, $register);
                 type Columns = ($register, $register);
                 type Sum = $register;
-                const STEP: usize = 4;
                 const LEFT: usize = 8;
-                const ROWS: usize = tile_rows::<$simd>();
+                const ROWS: usize = $narrow_rows;
 
                 #[inline(always)]
                 fn simd(self) -> $simd {
                     self.0
-                }
-                #[inline(always)]
-                fn narrow(self, from: &[f32], to: &mut [u8]) -> [f32; 2] {
-                    narrow_pairs(self.0, from, to)
                 }
                 #[inline(always)]
                 unsafe fn spread(self, p: *const u8) -> Self::Spread {
@@ -286,12 +298,74 @@ mod x86 {
                     |sum| $to_float(sum)
                 );
             }
+
+            impl Dot for PairsInt8<$simd> {
+                const STEP: usize = 4;
+                #[inline(always)]
+                fn narrow(self, from: &[f32], to: &mut [u8]) -> [f32; 2] {
+                    narrow_pairs(self.0, from, to)
+                }
+                type Wide = WidePairs<$simd>;
+                const WIDER: usize = 2;
+                #[inline(always)]
+                fn wide(self) -> WidePairs<$simd> {
+                    WidePairs(self.0)
+                }
+                #[inline(always)]
+                unsafe fn widen(self, from: *const u32, to: *mut u32, apart: usize) {
+                    // SAFETY: the caller promises a vector of columns, and room for one at both addresses.
+                    unsafe {
+                        let (first, second) = self.columns(from);
+                        $store(to.cast(), first);
+                        $store(to.add(apart).cast(), second);
+                    }
+                }
+            }
+
+            impl Sums for WidePairs<$simd> {
+                type Simd = $simd;
+                type Spread = $register;
+                type Columns = $register;
+                type Sum = $register;
+                const LEFT: usize = 4;
+                const ROWS: usize = $wide_rows;
+                const UNROLLED: usize = 2;
+
+                #[inline(always)]
+                fn simd(self) -> $simd {
+                    self.0
+                }
+                #[inline(always)]
+                unsafe fn spread(self, p: *const u8) -> $register {
+                    // SAFETY: the caller promises four readable bytes, and self the instruction.
+                    unsafe { $splat(p.cast::<i32>().read_unaligned()) }
+                }
+                #[inline(always)]
+                unsafe fn columns(self, p: *const u32) -> $register {
+                    // SAFETY: the caller promises a vector of columns, and self the instruction.
+                    unsafe { $load(p.cast()) }
+                }
+                #[inline(always)]
+                fn dot(self, sum: $register, left: $register, right: $register) -> $register {
+                    // SAFETY: a value of the type exists only on processors that have the instructions.
+                    unsafe { $add(sum, $madd(left, right)) }
+                }
+                grouped!(
+                    $simd,
+                    // SAFETY: a value of the type exists only on processors that have the instruction.
+                    unsafe { $zero() },
+                    |sum| $to_float(sum)
+                );
+            }
         };
     }
     pairs!(
         Avx2,
         __m256i,
+        2,
+        3,
         _mm256_loadu_si256,
+        _mm256_storeu_si256,
         _mm256_set1_epi32,
         _mm256_slli_epi16,
         _mm256_srai_epi16,
@@ -303,7 +377,10 @@ mod x86 {
     pairs!(
         Avx512,
         __m512i,
+        4,
+        8,
         _mm512_loadu_si512,
+        _mm512_storeu_si512,
         _mm512_set1_epi32,
         _mm512_slli_epi16,
         _mm512_srai_epi16,

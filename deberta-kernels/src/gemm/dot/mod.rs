@@ -1,6 +1,6 @@
 //! What a matrix product needs of an instruction set: sums of products of narrow or wide numbers.
 //!
-//! A [`Dot`] multiplies *steps* of one, two or four consecutive values of k and adds them to a vector of sums. It is all
+//! [`Sums`] multiply *steps* of one, two or four consecutive values of k and add them to a vector of sums; a [`Dot`] also makes their operands. That is all
 //! in which the precisions and the instruction sets differ; the loops around it are written once (`tile`).
 //!
 //! | precision | step | left operand, per step | AVX-512 | AVX2 | portable |
@@ -28,11 +28,11 @@ pub(crate) use {
 use super::weights::Precision;
 use crate::isa::{Isa, Simd};
 
-/// The product of steps of the left operand with columns of the right one.
+/// Sums of products of steps of the left operand with columns of the right one: what a register tile does.
 ///
-/// In the right operand a step of one column takes 32 bits: one `f32`, two bf16 (the first in the low half), or four
-/// `i8` (the first in the lowest byte).
-pub(crate) trait Dot: Copy + Send + Sync {
+/// In the right operand a step of one column takes 32 bits: one `f32`, two bf16 (the first in the low half), two `i16`, or
+/// four `i8` (the first in the lowest byte).
+pub(crate) trait Sums: Copy + Send + Sync {
     /// The vectors of `f32` beside it.
     type Simd: Simd;
     /// A step of one row, in every lane.
@@ -41,25 +41,20 @@ pub(crate) trait Dot: Copy + Send + Sync {
     type Columns: Copy;
     /// A sum per column.
     type Sum: Copy;
-    /// Values of k per step.
-    const STEP: usize;
     /// Bytes of a step of one row of the left operand.
     const LEFT: usize;
     /// Rows of the largest register tile, three vectors wide.
     const ROWS: usize;
+    /// Steps per turn of the innermost loop, which always come together.
+    const UNROLLED: usize = 1;
 
     /// The instruction set.
     fn simd(self) -> Self::Simd;
 
-    /// Rounds one row of `f32` to the left operand's form and returns what undoes it: see [`Edge::row`].
-    ///
-    /// `to` holds a step for every [`Dot::STEP`] values begun; what is missing in the last one counts as zero.
-    fn narrow(self, from: &[f32], to: &mut [u8]) -> [f32; 2];
-
     /// Reads a step of one row.
     ///
     /// # Safety
-    /// `p` is valid for reading [`Dot::LEFT`] bytes.
+    /// `p` is valid for reading [`Sums::LEFT`] bytes.
     unsafe fn spread(self, p: *const u8) -> Self::Spread;
     /// Reads a step of a vector's columns.
     ///
@@ -73,12 +68,36 @@ pub(crate) trait Dot: Copy + Send + Sync {
     /// # Safety
     /// `c` is valid for reading a vector.
     unsafe fn begin(self, c: *const f32, accumulate: bool) -> Self::Sum;
-    /// Writes sums to `c` at the end of a group of steps, or adds them if [`Dot::begin`] could not go on from there.
+    /// Writes sums to `c` at the end of a group of steps, or adds them if [`Sums::begin`] could not go on from there.
     ///
     /// # Safety
     /// `c` is valid for reading and writing a vector, and what `edge` points to for reading, where the precision has
     /// factors at all.
     unsafe fn end(self, sum: Self::Sum, c: *mut f32, accumulate: bool, edge: Edge);
+}
+
+/// Sums of products, and the forms of their operands: all that a precision is.
+pub(crate) trait Dot: Sums {
+    /// The same sums of a right operand that is taken apart beforehand, once for all strips of rows. Itself where there is
+    /// nothing to take apart.
+    type Wide: Sums<Simd = Self::Simd>;
+    /// Values of k per step.
+    const STEP: usize;
+    /// Steps of [`Dot::Wide`] per step. The left operand is the same.
+    const WIDER: usize;
+
+    /// Rounds one row of `f32` to the left operand's form and returns what undoes it: see [`Edge::row`].
+    ///
+    /// `to` holds a step for every [`Dot::STEP`] values begun; what is missing in the last one counts as zero.
+    fn narrow(self, from: &[f32], to: &mut [u8]) -> [f32; 2];
+
+    /// The sums of operands taken apart.
+    fn wide(self) -> Self::Wide;
+    /// Takes a step of a vector's columns apart: step `i` of [`Dot::WIDER`] goes to `to + i·apart`.
+    ///
+    /// # Safety
+    /// `from` is valid for reading and every `to + i·apart` for writing a number per lane.
+    unsafe fn widen(self, from: *const u32, to: *mut u32, apart: usize);
 }
 
 /// The factors by which sums of quantised numbers become sums of real ones:
@@ -196,6 +215,24 @@ macro_rules! chained {
     };
 }
 use chained;
+
+/// The wide form of products that read their columns as they lie.
+macro_rules! as_they_lie {
+    () => {
+        type Wide = Self;
+        const WIDER: usize = 1;
+        #[inline(always)]
+        fn wide(self) -> Self {
+            self
+        }
+        #[inline(always)]
+        unsafe fn widen(self, from: *const u32, to: *mut u32, _: usize) {
+            // SAFETY: the caller promises a vector at both addresses.
+            unsafe { from.copy_to_nonoverlapping(to, <Self::Simd as Simd>::LANES) }
+        }
+    };
+}
+use as_they_lie;
 
 /// Rows of a register tile three vectors wide: with the vectors themselves it fills 32 or 16 registers.
 const fn tile_rows<S: Simd>() -> usize {
