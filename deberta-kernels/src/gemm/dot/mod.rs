@@ -1,13 +1,17 @@
 //! What a matrix product needs of an instruction set: sums of products of narrow or wide numbers.
 //!
-//! [`Sums`] multiply *steps* of one, two or four consecutive values of k and add them to a vector of sums; a [`Dot`] also makes their operands. That is all
-//! in which the precisions and the instruction sets differ; the loops around it are written once (`tile`).
+//! [`Sums`] multiply *steps* of one, two or four consecutive values of k and add them to a vector of sums; a [`Dot`] also
+//! makes their operands. That is all in which the precisions and the instruction sets differ; the loops around it are
+//! written once (`tile`).
 //!
 //! | precision | step | left operand, per step | AVX-512 | AVX2 | portable |
 //! |---|---|---|---|---|---|
 //! | f32 | 1 | `f32` | fused multiply-add | the same | multiply, add |
 //! | bf16 | 2 | two bf16, or the same numbers as `f32` | `vdpbf16ps` where the processor has it, else two fused multiply-adds of widened numbers | the latter | the latter |
-//! | int8 | 4 | four `u8`, or the same numbers as `u16` | `vpdpbusd` where the processor has it, else `vpmaddwd` of widened numbers | the latter | plain integers |
+//! | int8 | 4 | four `u8`, or the same numbers as `u16` | `vpdpbusd` where the processor has it, else `vpmaddwd` of widened pairs | the latter | plain integers |
+//!
+//! Where columns are widened, a product of few rows does so as it reads them; one of many rows takes each panel apart once,
+//! for all of them ([`Dot::widen`]), and goes on with sums of wide numbers ([`Dot::Wide`]): the same bits, sooner.
 //!
 //! All forms of int8 give the same integers: nothing saturates. Processors with AMX multiply many steps of many rows at a
 //! time (`amx`), of operands that lie as those of `vdpbf16ps` and `vpdpbusd` do.
