@@ -19,15 +19,14 @@
 mod bf16;
 mod float;
 mod int8;
+#[cfg(target_arch = "x86_64")]
+mod pairs;
 
 pub(crate) use bf16::{WideBf16, pair};
 pub(crate) use float::Float;
 pub(crate) use int8::PortableInt8;
 #[cfg(target_arch = "x86_64")]
-pub(crate) use {
-    bf16::NativeBf16,
-    int8::{PairsInt8, Vnni},
-};
+pub(crate) use {bf16::NativeBf16, int8::Vnni, pairs::PairsInt8};
 
 use super::weights::Precision;
 use crate::isa::{Isa, Simd};
