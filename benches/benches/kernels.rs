@@ -1,5 +1,5 @@
 //! Every kernel at the shapes of a base model, one after the other, and a table of all of them beside the peak and the
-//! bandwidth of a copy that the same run measures (on one thread).
+//! bandwidth of a pass that the same run measures (on one thread).
 #![allow(missing_docs)] // the macros of criterion make public items
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

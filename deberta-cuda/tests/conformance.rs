@@ -350,11 +350,12 @@ fn matrices_are_loaded_as_fragments() {
     let x = bench.stream.clone_htod(&values).unwrap();
     let mut plain = bench.stream.alloc_zeros::<u32>(128).unwrap();
     let mut transposed = bench.stream.alloc_zeros::<u32>(128).unwrap();
-    let kernel = bench.kernel("load_matrices");
+    let shared_bytes = 32 * 24 * 2;
+    let kernel = bench.kernel_with("load_matrices", shared_bytes);
     let mut launch = bench.stream.launch_builder(&kernel);
     launch.arg(&x).arg(&mut plain).arg(&mut transposed);
     // SAFETY: these are the kernel's parameters: four 8x8 matrices and, twice, four words for each of 32 lanes.
-    unsafe { launch.launch(grid(1, 32, 32 * 24 * 2)) }.unwrap();
+    unsafe { launch.launch(grid(1, 32, shared_bytes)) }.unwrap();
     let plain = bench.stream.clone_dtoh(&plain).unwrap();
     let transposed = bench.stream.clone_dtoh(&transposed).unwrap();
     let at = |matrix: usize, row: usize, column: usize| {
@@ -382,11 +383,12 @@ fn asynchronous_copies_arrive_when_waited_for() {
         let values: Vec<u32> = (0..stages as u32 * 512).map(|i| i + 1).collect();
         let x = bench.stream.clone_htod(&values).unwrap();
         let mut y = bench.stream.alloc_zeros::<u32>(values.len()).unwrap();
-        let kernel = bench.kernel("copy_pipeline");
+        let shared_bytes = 2 * 128 * 16;
+        let kernel = bench.kernel_with("copy_pipeline", shared_bytes);
         let mut launch = bench.stream.launch_builder(&kernel);
         launch.arg(&x).arg(&mut y).arg(&stages).arg(&valid);
         // SAFETY: these are the kernel's parameters: both arrays have 128 times 16 bytes for each stage.
-        unsafe { launch.launch(grid(1, 128, 2 * 128 * 16)) }.unwrap();
+        unsafe { launch.launch(grid(1, 128, shared_bytes)) }.unwrap();
         let y = bench.stream.clone_dtoh(&y).unwrap();
         for (i, &found) in y.iter().enumerate() {
             let (stage, vector, part) = (i / 512, i / 4 % 128, i % 4);

@@ -15,11 +15,12 @@
 //! # How it is built
 //!
 //! * **Instruction sets are values.** An [`Isa`] exists only if the processor has it, so holding one is the proof that
-//!   its instructions may run; all `#[target_feature]` code is behind [`Isa::dispatch`]. To add an instruction set,
-//!   implement [`isa::Simd`] for a new proof in `isa/`; every kernel and every test then runs on it. What has to
-//!   differ by instruction set beyond the width of a vector goes through the same trait.
-//! * **One tile per operand.** Linear layers in every precision end in one register tile (`gemm::tile`); attention,
-//!   whose operands are small and change with every call, has its own (`attention::product`).
+//!   its instructions may run; all `#[target_feature]` code is behind [`Isa::dispatch`] or, for matrix products, behind
+//!   `gemm::dot::dispatch`. To add an instruction set, implement [`isa::Simd`] for a new proof in `isa/`, and choose its
+//!   products there; every kernel and every test then runs on it.
+//! * **One tile per operand.** Linear layers in every precision end in one register tile (`gemm::tile`), or in the tiles
+//!   that AMX has instead; attention, whose operands are small and change with every call, has its own
+//!   (`attention::product`).
 //! * **Deterministic.** Each output is one chain of operations in an order that depends on the shape of its own row
 //!   alone: the same bits for any number of threads and whatever else is in the batch. Between instruction sets the
 //!   last bits differ.

@@ -99,8 +99,12 @@ fn pages(bytes: usize) -> Option<(MmapMut, usize)> {
 }
 
 impl<T: Number> Default for Aligned<T> {
+    /// Nothing, for which no memory is asked.
     fn default() -> Self {
-        Self::zeros(0)
+        Self {
+            storage: Storage::Heap(Vec::new(), 0),
+            len: 0,
+        }
     }
 }
 

@@ -9,7 +9,8 @@ use ndarray::{Array2, ArrayView2, s};
 
 const REDUCED: [Precision; 2] = [Precision::Bf16, Precision::Int8];
 
-/// Every remainder of a tile's rows, of a step, of a group, of a panel and of a block of k, with something before it.
+/// Every remainder of a tile's rows, of a step, of a group, of a panel and of a block of k, with something before it: few
+/// rows, whose columns are read as they lie, and many, for which panels are taken apart.
 fn shapes() -> impl Iterator<Item = (usize, usize, usize)> {
     let rows = (1..=17).chain([191, 193]).map(|t| (t, 37, 50));
     let depths = (1..=9)
@@ -20,7 +21,10 @@ fn shapes() -> impl Iterator<Item = (usize, usize, usize)> {
     let columns = (1..=13)
         .chain([47, 48, 49, 95, 96, 97, 150])
         .map(|n| (3, 70, n));
-    rows.chain(depths).chain(columns)
+    let blocks = [191, 193, 385, 767, 769, 1535, 1537, 3071, 3074]
+        .into_iter()
+        .flat_map(|k| [(19, k, 49), (67, k, 25)]);
+    rows.chain(depths).chain(columns).chain(blocks)
 }
 
 fn product(isa: Isa, precision: Precision, x: &[f32], w: &[f32], k: usize) -> Array2<f32> {

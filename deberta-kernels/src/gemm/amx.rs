@@ -57,9 +57,12 @@ pub(super) fn pays(simd: Avx512, precision: Precision, rows: usize) -> bool {
 
 /// `c = a·b` in bf16 or int8.
 ///
+/// # Safety
+/// As [`Product::multiply`].
+///
 /// # Panics
-/// If the processor lacks the instructions, or the operands were not made for it.
-pub(super) fn multiply(simd: Avx512, precision: Precision, product: Product<'_>) {
+/// If the processor lacks the instructions, or the right operand was not made for it.
+pub(super) unsafe fn multiply(simd: Avx512, precision: Precision, product: Product<'_>) {
     assert!(simd.has_amx() && product.right.width == WIDTH);
     assert!(product.c.columns() == product.panels.len() * WIDTH);
     match precision {

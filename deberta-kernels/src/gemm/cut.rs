@@ -9,14 +9,18 @@ use std::ops::Range;
 const MOST_ROWS: usize = 192;
 /// Columns of the output per task, at most.
 const BLOCK_COLUMNS: usize = 768;
-/// Rows that are not taken apart: those of the largest register tile.
-const STRIP: usize = 8;
+/// Rows that are not taken apart: those of AMX's tiles, a multiple of most others.
+const STRIP: usize = 16;
+/// The widest panel.
+const PANEL: usize = 48;
 
-/// Rows of the output per task, at most: a block of the left operand and of the sums then share the second-level cache.
-fn block_rows() -> usize {
-    let bytes_per_row = BLOCK_BYTES + BLOCK_COLUMNS * size_of::<f32>();
-    let rows = cache::second_level() / bytes_per_row / STRIP * STRIP;
-    rows.clamp(2 * STRIP, MOST_ROWS)
+/// Rows of the output per task, at most: a block of the left operand, one of a panel and the sums then share the
+/// second-level cache.
+fn block_rows(unit: usize) -> usize {
+    let of_panel = unit.min(PANEL) * BLOCK_BYTES;
+    let per_row = BLOCK_BYTES + BLOCK_COLUMNS * size_of::<f32>();
+    let rows = cache::second_level().saturating_sub(of_panel) / per_row;
+    (rows / STRIP * STRIP).clamp(STRIP, MOST_ROWS)
 }
 
 /// The cut of an output into tasks: strips of rows, and units of columns.
@@ -33,7 +37,7 @@ impl Cut {
     /// Cuts `rows` rows of `columns` columns, between multiples of `unit` columns.
     pub(super) fn new(rows: usize, columns: usize, unit: usize) -> Self {
         let units = columns.div_ceil(unit);
-        let row_blocks = rows.div_ceil(block_rows());
+        let row_blocks = rows.div_ceil(block_rows(unit));
         let unit_blocks = wanted_tasks()
             .div_ceil(row_blocks)
             .max((units * unit).div_ceil(BLOCK_COLUMNS))

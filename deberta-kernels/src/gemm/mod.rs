@@ -7,7 +7,7 @@
 //! * `tile`: the register tile over them, and how tiles cover a block; `amx`: the same where registers are tiles.
 //! * `cut`: how an output is cut into tasks for the threads; `linear`: what a task does, from sums to finished rows.
 //! * `epilogue`: what happens to the sums: bias, activation, residual, LayerNorm.
-//! * `peak`: the ceiling of all that.
+//! * `target`: where sums are written; `peak`: the ceiling of all that.
 //! * `transposed`: the product by `matrixmultiply`, for processors without a tile of ours.
 
 #[cfg(target_arch = "x86_64")]

@@ -23,8 +23,8 @@ pub(super) const VECTORS: usize = 3;
 /// Bytes of a row of the left operand after which the next panel's turn comes. A block of a panel then stays in the
 /// second-level cache while the strips of the left operand pass by, and a block of these while the panels do.
 pub(super) const BLOCK_BYTES: usize = 768 * 4;
-/// Steps of a panel that are taken apart at a time: they then fit the first-level cache.
-const WIDE_STEPS: usize = 96;
+/// Bytes of a panel that are taken apart at a time, or a group if that is more: they stay in the first-level cache.
+const WIDE_BYTES: usize = 20 * 1024;
 /// Panels are taken apart for more strips of rows than these: for fewer it costs more than it saves.
 const WIDENED_STRIPS: usize = 2;
 
@@ -76,11 +76,16 @@ pub(super) struct Product<'a> {
 
 impl Product<'_> {
     /// Computes it in the precision that the operands were made for.
-    pub(super) fn multiply(self, isa: Isa, precision: Precision) {
+    ///
+    /// # Safety
+    /// `left` is readable: as many rows as `c` has, of as many steps as `right`, made for this instruction set and precision.
+    /// `c` is readable and writable, and nothing else reads or writes it meanwhile.
+    pub(super) unsafe fn multiply(self, isa: Isa, precision: Precision) {
         match (isa, precision) {
             #[cfg(target_arch = "x86_64")]
             (Isa::Avx512(simd), _) if amx::pays(simd, precision, self.c.rows()) => {
-                amx::multiply(simd, precision, self);
+                // SAFETY: passed on from the caller.
+                unsafe { amx::multiply(simd, precision, self) };
             }
             _ => dispatch(isa, precision, self),
         }
@@ -97,7 +102,7 @@ struct Piece {
     group: usize,
     scales: *const f32,
     totals: *const f32,
-    /// From where on the memory that comes next is fetched, and how far each turn of the innermost loop goes.
+    /// What comes next and is fetched meanwhile, and how many words each turn of the innermost loop goes on.
     next: *const u32,
     pace: usize,
 }
@@ -116,6 +121,10 @@ pub(super) fn strips(rows: usize, tallest: usize) -> impl Iterator<Item = (usize
 impl DotOperation for Product<'_> {
     #[inline(always)]
     fn run<D: Dot>(self, d: D) {
+        const {
+            assert!(D::LEFT == D::WIDER * D::Wide::LEFT && D::UNROLLED == 1);
+            assert!(D::WIDER.is_multiple_of(D::Wide::UNROLLED));
+        }
         let width = D::Simd::LANES * VECTORS;
         let (right, c) = (self.right, self.c);
         assert!(right.width == width && self.panels.end <= right.panels());
@@ -135,10 +144,10 @@ impl DotOperation for Product<'_> {
                 if !widened {
                     let piece = self.piece::<D>(panel, start..end, block);
                     // SAFETY: the piece has as many rows as `c`, and `c` the width of a panel.
-                    unsafe { cover(d, piece, c, start > 0) };
+                    unsafe { cover(d, piece, (end - start) * width, c, start > 0) };
                     continue;
                 }
-                let part = whole_groups(WIDE_STEPS, group);
+                let part = whole_groups(WIDE_BYTES / (width * 4 * D::WIDER), group);
                 for start in (start..end).step_by(part) {
                     let steps = part.min(end - start);
                     let narrow = self.piece::<D>(panel, start..start + steps, block);
@@ -152,11 +161,10 @@ impl DotOperation for Product<'_> {
                         right: wide.as_ptr(),
                         steps: narrow.steps * D::WIDER,
                         group: narrow.group * D::WIDER,
-                        pace: narrow.pace.div_ceil(D::WIDER / D::Wide::UNROLLED),
                         ..narrow
                     };
                     // SAFETY: as above; each step has become `D::WIDER`, in the left operand too.
-                    unsafe { cover(d.wide(), piece, c, start > 0) };
+                    unsafe { cover(d.wide(), piece, steps * width, c, start > 0) };
                 }
             }
         }
@@ -198,17 +206,17 @@ impl Product<'_> {
             scales: factors.0.get(lane..).unwrap_or_default().as_ptr(),
             totals: factors.1.get(lane..).unwrap_or_default().as_ptr(),
             next,
-            pace: right.width.div_ceil(self.c.rows().div_ceil(D::ROWS)),
+            pace: 0,
         }
     }
 }
 
 thread_local! {
-    /// A block of a panel, taken apart.
+    /// Part of a panel, taken apart.
     static WIDE: Cell<Aligned<u32>> = Cell::default();
 }
 
-/// Takes all steps of a block of a panel apart.
+/// Takes all steps of a part of a panel apart.
 ///
 /// # Panics
 /// If `to` is too short.
@@ -229,13 +237,17 @@ fn widen<D: Dot>(d: D, from: &[u32], to: &mut [u32]) {
     }
 }
 
-/// One panel's block, in tiles one below the other.
+/// One panel's block, in tiles one below the other, while `fetch` words of what comes next are fetched.
 ///
 /// # Safety
 /// The piece's pointers are valid for reading what tiles of as many rows as `c` has read, `c` for reading and writing, and
 /// `c` is as wide as a panel.
 #[inline(always)]
-unsafe fn cover<S: Sums>(s: S, piece: Piece, c: Target, accumulate: bool) {
+unsafe fn cover<S: Sums>(s: S, mut piece: Piece, fetch: usize, c: Target, accumulate: bool) {
+    // Every turn of the innermost loop of every strip fetches its share.
+    let turns = piece.steps / S::UNROLLED;
+    let strip_count = c.rows().div_ceil(S::ROWS);
+    piece.pace = fetch.div_ceil((strip_count * turns).max(1));
     let mut next = piece.next;
     for (first, height) in strips(c.rows(), S::ROWS) {
         // SAFETY: the strip lies within the operand and `c`; the rest is passed on from the caller.
@@ -254,7 +266,7 @@ unsafe fn cover<S: Sums>(s: S, piece: Piece, c: Target, accumulate: bool) {
                 accumulate,
             );
         }
-        next = next.wrapping_add(piece.pace * piece.steps / S::UNROLLED);
+        next = next.wrapping_add(piece.pace * turns);
     }
 }
 
@@ -280,6 +292,9 @@ unsafe fn tile<S: Sums>(s: S, rows: usize, piece: Piece, c: Target, accumulate: 
 }
 
 /// [`tile`] with the number of rows known to the compiler, so that the sums live in registers.
+///
+/// # Safety
+/// As [`tile`].
 #[inline(always)]
 unsafe fn fixed<S: Sums, const ROWS: usize>(
     s: S,

@@ -2,7 +2,8 @@
 //!
 //! Possessing an [`Isa`] proves that this processor can run it: the only ways to get one ask the
 //! processor. A kernel is written once, generic over [`Simd`]; [`Isa::dispatch`] runs it with the
-//! compiler allowed to use the instructions of that set, and is the only place that does so.
+//! compiler allowed to use the instructions of that set. (Matrix products have a dispatch of their own, in
+//! `gemm::dot`, for what only they need.) `cache` tells how large caches are.
 //!
 //! `DEBERTA_ISA=portable|generic|avx2|avx512|avx512-vnni|avx512-bf16|avx512-amx` forces a narrower set, for tests and for measuring.
 
