@@ -187,6 +187,13 @@ fn profile(
     let peak = |precision| deberta_kernels::peak(isa, precision) * threads as f64;
     let linear = peak(model.precision());
     let single = peak(Precision::F32);
+    // Attention is computed in f32 where the layers are in int8, and never on tiles.
+    let attention = match model.precision() {
+        Precision::Bf16 => {
+            deberta_kernels::peak(isa.without_tiles(), Precision::Bf16) * threads as f64
+        }
+        _ => single,
+    };
     let median = |stage| {
         let mut times: Vec<f64> = profiles
             .iter()
@@ -208,8 +215,7 @@ fn profile(
             continue;
         }
         let ceiling = match stage {
-            // What stays in f32 where the layers are rounded further.
-            Stage::Attention if model.precision() == Precision::Int8 => single,
+            Stage::Attention => attention,
             Stage::Convolution => single,
             _ => linear,
         };

@@ -112,8 +112,8 @@ impl Isa {
             })
     }
 
-    /// The set for products too small for tiles.
-    pub(crate) fn without_tiles(self) -> Self {
+    /// The set without tiles of AMX, for products too small for them: that of attention.
+    pub fn without_tiles(self) -> Self {
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(simd) => Self::Avx512(simd.without_tiles()),
