@@ -153,7 +153,7 @@ fn record() -> Result<(), String> {
          these figures are the same on any day and machine: a change that makes them worse has to have a reason.\n\n\
          \x20   cargo run --release -p deberta-benches --bin count              # compares, fails beyond 1 %\n\
          \x20   cargo run --release -p deberta-benches --bin count -- --write   # records\n\n\
-         A multiply-add of a vector of eight is 16 operations (f32); widening, `vpmaddwd` and an addition do 32 (int8).\n\n\
+         A multiply-add of a vector of eight is 16 operations (f32); `vpmaddwd` and an addition do 32, of bytes widened once for all rows (int8).\n\n\
          | kernel | instructions | work | work per instruction |\n|---|---|---|---|\n",
     );
     for (name, count, work) in count()? {
