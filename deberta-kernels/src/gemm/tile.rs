@@ -131,7 +131,13 @@ impl DotOperation for Product<'_> {
         assert!(c.columns() == self.panels.len() * width && right.step == D::STEP);
         let group = right.group_steps();
         let block = whole_groups(BLOCK_BYTES / D::LEFT, group);
-        let widened = D::WIDER > 1 && c.rows() > WIDENED_STRIPS * D::ROWS;
+        // Plain code takes so long to take steps of four apart that it should not do so twice.
+        let few = if D::WIDER > 2 {
+            0
+        } else {
+            WIDENED_STRIPS * D::ROWS
+        };
+        let widened = D::WIDER > 1 && c.rows() > few;
         let mut wide = if widened {
             WIDE.take()
         } else {

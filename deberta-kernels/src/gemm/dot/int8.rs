@@ -9,7 +9,8 @@
 //!
 //! The first sum is exact in integers, the second is known when the weights are packed.
 
-use super::{Dot, Edge, Sums, as_they_lie, tile_rows};
+use super::{Dot, Edge, Sums, tile_rows};
+use crate::gemm::weights::LARGEST_GROUP;
 use crate::isa::{Portable, Simd};
 
 /// The largest number of the left operand.
@@ -105,15 +106,90 @@ macro_rules! grouped {
 
 pub(super) use grouped;
 
-/// Plain integers.
+/// Plain code. Both operands are kept or taken apart as `f32`: a group's sums stay below 2^24, so that those are exact, and
+/// multiplied as fast as any others.
 #[derive(Clone, Copy)]
 pub(crate) struct PortableInt8;
 
+/// The same with the right operand taken apart beforehand: a step is one value.
+#[derive(Clone, Copy)]
+pub(crate) struct PortableFloats;
+
+const _: () = assert!(LARGEST_GROUP * 255 * 127 < 1 << 24);
+
 impl Sums for PortableInt8 {
     type Simd = Portable;
-    type Spread = [u8; 4];
+    type Spread = [f32; 4];
     type Columns = [[i8; 4]; 4];
-    type Sum = [i32; 4];
+    type Sum = [f32; 4];
+    const LEFT: usize = 16;
+    const ROWS: usize = tile_rows::<Portable>();
+
+    #[inline(always)]
+    fn simd(self) -> Portable {
+        Portable
+    }
+    #[inline(always)]
+    unsafe fn spread(self, p: *const u8) -> [f32; 4] {
+        // SAFETY: the caller promises sixteen readable bytes.
+        unsafe { p.cast::<[f32; 4]>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn columns(self, p: *const u32) -> [[i8; 4]; 4] {
+        // SAFETY: the caller promises four columns of four bytes.
+        unsafe { p.cast::<[[i8; 4]; 4]>().read() }
+    }
+    #[inline(always)]
+    fn dot(self, sum: [f32; 4], left: [f32; 4], right: [[i8; 4]; 4]) -> [f32; 4] {
+        std::array::from_fn(|column| {
+            let products = left.iter().zip(right[column]);
+            sum[column] + products.map(|(&q, p)| q * f32::from(p)).sum::<f32>()
+        })
+    }
+    grouped!(Portable, [0.0; 4], |sum: [f32; 4]| sum);
+}
+
+impl Dot for PortableInt8 {
+    const STEP: usize = 4;
+    #[inline(always)]
+    fn narrow(self, from: &[f32], to: &mut [u8]) -> [f32; 2] {
+        const PART: usize = 64;
+        let range = range(Portable, from);
+        for (from, to) in from.chunks(PART).zip(to.chunks_mut(4 * PART)) {
+            let mut bytes = [0; PART];
+            quantize(Portable, range, from, &mut bytes[..from.len()]);
+            // What is missing in the last step is zero.
+            for (to, byte) in to.as_chunks_mut().0.iter_mut().zip(bytes) {
+                *to = f32::from(byte).to_ne_bytes();
+            }
+        }
+        range
+    }
+
+    type Wide = PortableFloats;
+    const WIDER: usize = 4;
+    #[inline(always)]
+    fn wide(self) -> PortableFloats {
+        PortableFloats
+    }
+    #[inline(always)]
+    unsafe fn widen(self, from: *const u32, to: *mut u32, apart: usize) {
+        // SAFETY: the caller promises four columns, and room for four numbers at each of four addresses.
+        unsafe {
+            let columns = self.columns(from);
+            for i in 0..4 {
+                let step = columns.map(|column| f32::from(column[i]));
+                Portable.store(step, to.add(i * apart).cast());
+            }
+        }
+    }
+}
+
+impl Sums for PortableFloats {
+    type Simd = Portable;
+    type Spread = [f32; 4];
+    type Columns = [f32; 4];
+    type Sum = [f32; 4];
     const LEFT: usize = 4;
     const ROWS: usize = tile_rows::<Portable>();
 
@@ -122,35 +198,20 @@ impl Sums for PortableInt8 {
         Portable
     }
     #[inline(always)]
-    unsafe fn spread(self, p: *const u8) -> [u8; 4] {
+    unsafe fn spread(self, p: *const u8) -> [f32; 4] {
         // SAFETY: the caller promises four readable bytes.
-        unsafe { p.cast::<[u8; 4]>().read() }
+        Portable.splat(unsafe { p.cast::<f32>().read_unaligned() })
     }
     #[inline(always)]
-    unsafe fn columns(self, p: *const u32) -> [[i8; 4]; 4] {
-        // SAFETY: the caller promises four columns of four bytes.
-        unsafe { p.cast::<[[i8; 4]; 4]>().read() }
+    unsafe fn columns(self, p: *const u32) -> [f32; 4] {
+        // SAFETY: the caller promises a number per lane.
+        unsafe { Portable.load(p.cast()) }
     }
     #[inline(always)]
-    fn dot(self, sum: [i32; 4], left: [u8; 4], right: [[i8; 4]; 4]) -> [i32; 4] {
-        std::array::from_fn(|column| {
-            let products = left.iter().zip(right[column]);
-            sum[column]
-                + products
-                    .map(|(&q, p)| i32::from(q) * i32::from(p))
-                    .sum::<i32>()
-        })
+    fn dot(self, sum: [f32; 4], left: [f32; 4], right: [f32; 4]) -> [f32; 4] {
+        Portable.mul_add(left, right, sum)
     }
-    grouped!(Portable, [0; 4], |sum: [i32; 4]| sum.map(|x| x as f32));
-}
-
-impl Dot for PortableInt8 {
-    const STEP: usize = 4;
-    #[inline(always)]
-    fn narrow(self, from: &[f32], to: &mut [u8]) -> [f32; 2] {
-        narrow_bytes(Portable, from, to)
-    }
-    as_they_lie!();
+    grouped!(Portable, [0.0; 4], |sum: [f32; 4]| sum);
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -158,6 +219,7 @@ pub(crate) use x86::Vnni;
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
+    use super::super::as_they_lie;
     use super::*;
     use crate::isa::Avx512;
     use std::arch::x86_64::*;

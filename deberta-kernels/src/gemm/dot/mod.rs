@@ -8,7 +8,7 @@
 //! |---|---|---|---|---|---|
 //! | f32 | 1 | `f32` | fused multiply-add | the same | multiply, add |
 //! | bf16 | 2 | two bf16, or the same numbers as `f32` | `vdpbf16ps` where the processor has it, else two fused multiply-adds of widened numbers | the latter | the latter |
-//! | int8 | 4 | four `u8`, or the same numbers as `u16` | `vpdpbusd` where the processor has it, else `vpmaddwd` of widened pairs | the latter | plain integers |
+//! | int8 | 4 | four `u8`, or the same numbers as `u16` or `f32` | `vpdpbusd` where the processor has it, else `vpmaddwd` of widened pairs | the latter | multiply, add: `f32` holds the sums of a group exactly |
 //!
 //! Where columns are widened, a product of few rows does so as it reads them; one of many rows takes each panel apart once,
 //! for all of them ([`Dot::widen`]), and goes on with sums of wide numbers ([`Dot::Wide`]): the same bits, sooner.
