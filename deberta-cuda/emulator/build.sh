@@ -61,16 +61,16 @@ for source in "$kernels"/*.cu; do
   stale "$out/kernels_$name.o" "$source" "$kernels"/*.h "$kernels"/*.cuh "$here"/*.h "$here/build.sh" || continue
   # The preprocessor leaves EMU_ENTRY and EMU_BOUNDS where a kernel says __global__ and __launch_bounds__, macros expanded.
   entries=$(g++ -std=c++17 -E -P -DEMU_LIST -I"$kernels" -x c++ "$source" | tr '\n' ' ' |
-    grep -oE 'EMU_ENTRY +void +EMU_BOUNDS *\([^()]*\) *[A-Za-z0-9_]+ *\(' |
-    sed -E 's/EMU_ENTRY +void +EMU_BOUNDS *\(([^()]*)\) *([A-Za-z0-9_]+) *\(/EMU_ENTER(kernels_'"$name"', \2, (\1))/') ||
+    grep -oE 'EMU_ENTRY +void +EMU_BOUNDS *\(\(?[^()]*\)?\) *[A-Za-z0-9_]+ *\(' |
+    sed -E 's/EMU_ENTRY +void +EMU_BOUNDS *\(\(?([^()]*)\)?\) *([A-Za-z0-9_]+) *\(/EMU_ENTER(kernels_'"$name"', \2, (\1))/') ||
     { echo "build.sh: $source has no entry" >&2; exit 1; }
   {
     echo '#include "portable.cuh"'
     echo '#include "registry.h"'
     echo "namespace kernels_$name {"
     echo "#include \"$source\""
-    echo "}"
     echo "$entries"
+    echo "}"
   } >"$out/kernels_$name.cpp"
   g++ "${flags[@]}" "${kernel_flags[@]}" -I"$kernels" -I"$here" -c "$out/kernels_$name.cpp" -o "$out/kernels_$name.o" &
   jobs+=($!)

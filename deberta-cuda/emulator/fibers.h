@@ -34,7 +34,7 @@ struct Site {
 struct Copy {
   void* shared;
   const void* global;
-  bool valid;
+  unsigned bytes;  // the rest is zeros
 };
 
 // What lanes of a warp do together.

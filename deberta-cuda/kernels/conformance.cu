@@ -89,6 +89,24 @@ extern "C" __global__ void __launch_bounds__(32) multiply_f16(const u16* __restr
   multiply<false>(a, b, d);
 }
 
+// One warp: d[16][8] += a[16][8] · b[8][8] in tf32.
+extern "C" __global__ void __launch_bounds__(32) multiply_tf32(const u32* __restrict__ a, const u32* __restrict__ b,
+                                                               float* __restrict__ d) {
+  const int lane = (int)threadIdx.x, g = lane >> 2, t = lane & 3;
+  u32 fa[4], fb[2];
+  float fd[4];
+#pragma unroll
+  for (int r = 0; r < 4; r++) {
+    fa[r] = a[(g + 8 * (r & 1)) * 8 + t + 4 * (r >> 1)];
+    fd[r] = d[(g + 8 * (r >> 1)) * 8 + 2 * t + (r & 1)];
+  }
+#pragma unroll
+  for (int r = 0; r < 2; r++) fb[r] = b[(t + 4 * r) * 8 + g];
+  mma_tf32(fd, fa, fb);
+#pragma unroll
+  for (int r = 0; r < 4; r++) d[(g + 8 * (r >> 1)) * 8 + 2 * t + (r & 1)] = fd[r];
+}
+
 // One warp: four 8x8 matrices, [32][8], each row at a place of its own in shared memory (row 5·l mod 32, 24 apart).
 extern "C" __global__ void __launch_bounds__(32) load_matrices(const u16* __restrict__ x, u32* __restrict__ plain,
                                                                u32* __restrict__ transposed) {
@@ -103,18 +121,18 @@ extern "C" __global__ void __launch_bounds__(32) load_matrices(const u16* __rest
   for (int i = 0; i < 4; i++) transposed[lane * 4 + i] = r[i];
 }
 
-// One block of 128: a pipeline of two buffers. y[stage][i] is x[stage][127 - i], or zeros from `valid` on.
+// One block of 128: a pipeline of two buffers. y[stage][i] is x[stage][127 - i], with zeros from byte `valid` of x on.
 extern "C" __global__ void __launch_bounds__(128) copy_pipeline(const uint4* __restrict__ x, uint4* __restrict__ y, int stages,
                                                                 int valid) {
   DYN_SMEM(uint4, buffers);
   int i = (int)threadIdx.x;
-  cp_async16(buffers + i, x + i, i < valid);
+  cp_async16(buffers + i, x + i, min(max(valid - 16 * i, 0), 16));
   cp_async_commit();
   for (int stage = 0; stage < stages; stage++) {
     int next = stage + 1;
     if (next < stages) {
       int from = next * 128 + i;
-      cp_async16(buffers + (next & 1) * 128 + i, x + from, from < valid);
+      cp_async16(buffers + (next & 1) * 128 + i, x + from, min(max(valid - 16 * from, 0), 16));
     }
     cp_async_commit();
     cp_async_wait<1>();

@@ -22,6 +22,7 @@ typedef unsigned long long u64;
 #define __global__
 #define __launch_bounds__(...)
 #endif
+#define LAUNCH_BOUNDS(threads, blocks) __launch_bounds__(threads)
 #define __device__
 #define __host__
 #define __forceinline__ inline
@@ -30,6 +31,7 @@ typedef unsigned long long u64;
 #define __constant__ static const
 #define __shared__ static_assert(false, "shared memory is declared by DYN_SMEM, which the emulator can watch");
 #define DEVI static inline
+#define DEVI_MEMBER static inline
 #define DYN_SMEM(T, name) T* name = reinterpret_cast<T*>(emu::block->shared)
 
 #define threadIdx (emu::fiber->index)
@@ -233,6 +235,35 @@ void mma(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2], Site site) {
 inline void mma_bf16(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2], EMU_SITE) { emu::mma<bf2f>(d, a, b, site); }
 inline void mma_f16(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2], EMU_SITE) { emu::mma<h2f>(d, a, b, site); }
 
+// Of f32, as tf32 is read: without its lowest 13 bits.
+namespace emu {
+inline float tf32(u32 bits) { return __uint_as_float(bits & ~0x1fffu); }
+inline void multiply_tf32(Slot* slots, u32) {
+  float a[16][8], b[8][8];  // b by columns
+  for (int lane = 0; lane < 32; lane++) {
+    const Fragments& of = slots[lane].as<Fragments>();
+    int g = lane >> 2, t = lane & 3;
+    for (int r = 0; r < 4; r++) a[g + 8 * (r & 1)][t + 4 * (r >> 1)] = tf32(of.a[r]);
+    for (int r = 0; r < 2; r++) b[g][t + 4 * r] = tf32(of.b[r]);
+  }
+  for (int lane = 0; lane < 32; lane++) {
+    Fragments& of = slots[lane].as<Fragments>();
+    int g = lane >> 2, t = lane & 3;
+    for (int r = 0; r < 4; r++) {
+      float sum = 0.0f;
+      for (int k = 0; k < 8; k++) sum += a[g + 8 * (r >> 1)][k] * b[2 * t + (r & 1)][k];
+      of.d[r] += sum;
+    }
+  }
+}
+}  // namespace emu
+inline void mma_tf32(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2], EMU_SITE) {
+  emu::Fragments mine = {{a[0], a[1], a[2], a[3]}, {b[0], b[1]}, {d[0], d[1], d[2], d[3]}};
+  emu::Slot* slots = emu::collective(emu::Operation::mma, ~0u, &mine, sizeof mine, emu::multiply_tf32, site);
+  const emu::Fragments& done = slots[emu::fiber->lane].as<emu::Fragments>();
+  for (int r = 0; r < 4; r++) d[r] = done.d[r];
+}
+
 namespace emu {
 inline void must_be_shared(const void* address, Site site) {
   size_t offset = (size_t)(static_cast<const unsigned char*>(address) - block->shared);
@@ -268,14 +299,15 @@ inline void ldmatrix_x4_trans(u32 (&r)[4], const void* shared, EMU_SITE) { emu::
 
 // ---- asynchronous copies: done as late as they may be, when they are waited for ----------------------------------------
 
-inline void cp_async16(void* shared, const void* global, bool valid, EMU_SITE) {
+inline void cp_async16(void* shared, const void* global, int bytes, EMU_SITE) {
   if ((uintptr_t)shared % 16) emu::fail("cp.async: shared address not aligned to 16 bytes", site);
-  if (valid && (uintptr_t)global % 16) emu::fail("cp.async: global address not aligned to 16 bytes", site);
+  if ((uintptr_t)global % 16) emu::fail("cp.async: global address not aligned to 16 bytes", site);
+  if (bytes < 0 || bytes > 16) emu::fail("cp.async: not 0 to 16 bytes", site);
   emu::must_be_shared(shared, site);
   emu::accessed(shared, 16, true, site);
-  if (valid) emu::accessed(global, 16, false, site);
+  if (bytes) emu::accessed(global, (size_t)bytes, false, site);
   memset(shared, 0xff, 16);  // whoever still reads what was there gets NaN
-  emu::fiber->open.push_back({shared, global, valid});
+  emu::fiber->open.push_back({shared, global, (unsigned)bytes});
 }
 inline void cp_async_commit() {
   emu::fiber->groups.push_back(std::move(emu::fiber->open));
@@ -287,8 +319,8 @@ inline void cp_async_wait(EMU_SITE) {
   while (groups.size() > (size_t)N) {
     for (const emu::Copy& copy : groups.front()) {
       emu::accessed(copy.shared, 16, true, site);
-      if (copy.valid) memcpy(copy.shared, copy.global, 16);
-      else memset(copy.shared, 0, 16);
+      memset(copy.shared, 0, 16);
+      memcpy(copy.shared, copy.global, copy.bytes);
     }
     groups.erase(groups.begin());
   }

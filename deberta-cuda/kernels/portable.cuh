@@ -6,7 +6,7 @@
 // tests/conformance.rs checks that both give the same numbers for every wrapper below.
 //
 // Rules for kernels: shared memory is the dynamic kind only (DYN_SMEM, one per kernel), parameters are pointers, int,
-// unsigned, float and u64, and an entry is `extern "C" __global__ void __launch_bounds__(N) name(...)`.
+// unsigned, float and u64, and an entry is `extern "C" __global__ void __launch_bounds__(N) name(...)`, or with LAUNCH_BOUNDS.
 #pragma once
 #if defined(__CUDACC__)
 
@@ -16,6 +16,11 @@ typedef unsigned long long u64;
 
 // A function of the device, private to its file.
 #define DEVI static __device__ __forceinline__
+// The same in a class, without an object.
+#define DEVI_MEMBER static __device__ __forceinline__
+
+// Of an entry: threads of a block, and how many blocks should fit into the registers of a multiprocessor.
+#define LAUNCH_BOUNDS(threads, blocks) __launch_bounds__(threads, blocks)
 
 // Declares `name`, the block's dynamic shared memory, as a pointer to T. Its size is an argument of the launch.
 #define DYN_SMEM(T, name)                                          \
@@ -79,6 +84,17 @@ DEVI void mma_f16(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2]) {
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
+// The same product of f32 that are read as tf32, 8 deep: d[16][8] += a[16][8] · b[8][8]. Of each operand the lowest 13 bits
+// do not count. A lane holds
+//   a: register r  ->  row g + 8·(r & 1), column t + 4·(r >> 1)
+//   b: register r  ->  row t + 4·r,  column g
+DEVI void mma_tf32(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2]) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
 // An address in shared memory as PTX wants it.
 DEVI u32 shared_address(const void* shared) { return (u32)__cvta_generic_to_shared(shared); }
 
@@ -100,11 +116,11 @@ DEVI void ldmatrix_x4_trans(u32 (&r)[4], const void* shared) {
 
 // ---- asynchronous copies -----------------------------------------------------------------------------------------------
 
-// Begins to copy 16 bytes to shared memory, both addresses aligned to 16 bytes; zeros where `valid` is false, when
-// `global` is not read. Nothing may be read there before its group has been waited for (and, by other threads, a barrier).
-DEVI void cp_async16(void* shared, const void* global, bool valid) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(shared)), "l"(global),
-               "r"(valid ? 16 : 0)
+// Begins to fill 16 bytes of shared memory: the first `bytes` (0 to 16) from `global`, the others with zeros. Both addresses
+// are aligned to 16 bytes; `global` is not read beyond `bytes`. Nothing may be read there before its group has been waited
+// for (and, by other threads, a barrier).
+DEVI void cp_async16(void* shared, const void* global, int bytes) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(shared)), "l"(global), "r"(bytes)
                : "memory");
 }
 // Ends a group: this thread's copies since the last group.

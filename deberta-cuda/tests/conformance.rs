@@ -344,6 +344,38 @@ fn tensor_cores_multiply_f16() {
 }
 
 #[test]
+fn tensor_cores_multiply_f32_without_its_last_bits() {
+    let Some(bench) = bench() else { return };
+    let kernel = bench.kernel("multiply_tf32");
+    let mut sequence = Sequence(6);
+    // Few bits, so that all sums are exact, and below them some that do not count.
+    let mut numbers = |count: usize| -> Vec<f32> {
+        let number = |_| (sequence.bits() % 64) as f32 - 31.5;
+        (0..count).map(number).collect()
+    };
+    let (a, b, d) = (numbers(128), numbers(64), numbers(128));
+    let noisy = |values: &[f32]| -> Vec<u32> {
+        let bits = values.iter().enumerate();
+        bits.map(|(i, x)| x.to_bits() | ((i as u32 * 0x123) & 0x1fff))
+            .collect()
+    };
+    let (x, y) = (noisy(&a), noisy(&b));
+    let (x, y) = (bench.stream.clone_htod(&x), bench.stream.clone_htod(&y));
+    let (x, y) = (x.unwrap(), y.unwrap());
+    let mut sums = bench.stream.clone_htod(&d).unwrap();
+    let mut launch = bench.stream.launch_builder(&kernel);
+    launch.arg(&x).arg(&y).arg(&mut sums);
+    // SAFETY: these are the kernel's parameters: matrices of 16 x 8, 8 x 8 and 16 x 8.
+    unsafe { launch.launch(grid(1, 32, 0)) }.unwrap();
+    let sums = bench.stream.clone_dtoh(&sums).unwrap();
+    for (i, &found) in sums.iter().enumerate() {
+        let (row, column) = (i / 8, i % 8);
+        let product: f32 = (0..8).map(|k| a[row * 8 + k] * b[k * 8 + column]).sum();
+        assert_eq!(found, d[i] + product, "row {row}, column {column}");
+    }
+}
+
+#[test]
 fn matrices_are_loaded_as_fragments() {
     let Some(bench) = bench() else { return };
     let values: Vec<u16> = (0..256).collect();
@@ -379,10 +411,11 @@ fn matrices_are_loaded_as_fragments() {
 #[test]
 fn asynchronous_copies_arrive_when_waited_for() {
     let Some(bench) = bench() else { return };
-    for (stages, valid) in [(1, 128), (2, 256), (5, 640), (3, 200), (4, 0)] {
+    for (stages, words) in [(1, 512), (2, 1024), (5, 2560), (3, 801), (3, 802), (4, 0)] {
         let values: Vec<u32> = (0..stages as u32 * 512).map(|i| i + 1).collect();
         let x = bench.stream.clone_htod(&values).unwrap();
         let mut y = bench.stream.alloc_zeros::<u32>(values.len()).unwrap();
+        let valid = 4 * words as i32;
         let shared_bytes = 2 * 128 * 16;
         let kernel = bench.kernel_with("copy_pipeline", shared_bytes);
         let mut launch = bench.stream.launch_builder(&kernel);
@@ -392,16 +425,9 @@ fn asynchronous_copies_arrive_when_waited_for() {
         let y = bench.stream.clone_dtoh(&y).unwrap();
         for (i, &found) in y.iter().enumerate() {
             let (stage, vector, part) = (i / 512, i / 4 % 128, i % 4);
-            let from = stage * 128 + 127 - vector;
-            let expected = if (from as i32) < valid {
-                values[from * 4 + part]
-            } else {
-                0
-            };
-            assert_eq!(
-                found, expected,
-                "stage {stage} of {stages}, {vector}, valid {valid}"
-            );
+            let from = (stage * 128 + 127 - vector) * 4 + part;
+            let expected = if from < words { values[from] } else { 0 };
+            assert_eq!(found, expected, "stage {stage} of {stages}, {words} words");
         }
     }
 }
