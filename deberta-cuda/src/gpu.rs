@@ -1,7 +1,7 @@
 //! A device: its context, its stream and its kernels.
 
-use crate::CudaError;
 use crate::memory::Pool;
+use crate::{CudaError, Dtype};
 use cudarc::driver::sys::{self, CUdevice_attribute, CUfunction_attribute_enum};
 use cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaStream, result};
 use cudarc::nvrtc::Ptx;
@@ -17,21 +17,46 @@ const CAPABILITY: (i32, i32) = (8, 0);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Module {
+    /// Disentangled attention on numbers of one type.
+    Attention(Dtype),
     /// One small kernel for every wrapper of the header that all kernels are written with.
     Conformance,
+    /// Attention with every score in memory.
+    Explicit,
+    /// Products of matrices of one type.
+    Linear(Dtype),
+    /// Operations on rows.
+    Rows,
+}
+
+/// The name of a module's files, and its PTX.
+macro_rules! file {
+    ($name:literal) => {
+        ($name, include_str!(concat!("../ptx/", $name, ".ptx")))
+    };
 }
 
 impl Module {
     /// The name of its files.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Conformance => "conformance",
-        }
+        self.file().0
     }
 
     fn ptx(self) -> &'static str {
+        self.file().1
+    }
+
+    fn file(self) -> (&'static str, &'static str) {
         match self {
-            Self::Conformance => include_str!("../ptx/conformance.ptx"),
+            Self::Attention(Dtype::F32) => file!("attention_f32"),
+            Self::Attention(Dtype::F16) => file!("attention_f16"),
+            Self::Attention(Dtype::Bf16) => file!("attention_bf16"),
+            Self::Conformance => file!("conformance"),
+            Self::Explicit => file!("explicit"),
+            Self::Linear(Dtype::F32) => file!("linear_f32"),
+            Self::Linear(Dtype::F16) => file!("linear_f16"),
+            Self::Linear(Dtype::Bf16) => file!("linear_bf16"),
+            Self::Rows => file!("rows"),
         }
     }
 }
@@ -43,9 +68,14 @@ impl Module {
 pub struct Gpu(Arc<Inner>);
 
 struct Inner {
-    context: Arc<CudaContext>,
+    device: Arc<Device>,
     stream: Arc<CudaStream>,
     pool: Pool,
+}
+
+/// What all handles of a device share.
+struct Device {
+    context: Arc<CudaContext>,
     loaded: Mutex<Loaded>,
     name: String,
     multiprocessors: usize,
@@ -55,7 +85,7 @@ struct Inner {
 #[derive(Default)]
 struct Loaded {
     modules: HashMap<Module, Arc<CudaModule>>,
-    functions: HashMap<&'static str, (CudaFunction, u32)>,
+    functions: HashMap<String, (CudaFunction, u32)>,
 }
 
 impl Gpu {
@@ -94,21 +124,38 @@ impl Gpu {
         let shared_memory = attribute(A::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?;
         // SAFETY: memory of this handle is used on its one stream alone, so that no events are needed to order its uses.
         unsafe { context.disable_event_tracking() };
-        let stream = context.new_stream().map_err(failed)?;
-        Ok(Self(Arc::new(Inner {
-            pool: Pool::new(Arc::clone(&stream)),
+        Self::on_new_stream(Arc::new(Device {
             context,
-            stream,
             loaded: Mutex::default(),
             name,
             multiprocessors: multiprocessors.max(1) as usize,
             shared_memory: shared_memory.max(0) as usize,
+        }))
+    }
+
+    /// The same device with another stream and other memory to use again: for another thread.
+    ///
+    /// Matrices that one handle made may be read on the stream of another once [`Gpu::synchronize`] has returned.
+    ///
+    /// # Errors
+    /// [`CudaError::Driver`].
+    pub fn with_own_stream(&self) -> Result<Self, CudaError> {
+        Self::on_new_stream(Arc::clone(&self.0.device))
+    }
+
+    fn on_new_stream(device: Arc<Device>) -> Result<Self, CudaError> {
+        let stream = device.context.new_stream();
+        let stream = stream.map_err(|error| CudaError::driver("creating a stream", error))?;
+        Ok(Self(Arc::new(Inner {
+            pool: Pool::new(Arc::clone(&stream)),
+            device,
+            stream,
         })))
     }
 
     /// The device's name.
     pub fn name(&self) -> &str {
-        &self.0.name
+        &self.0.device.name
     }
 
     /// The stream on which operations are enqueued.
@@ -118,12 +165,17 @@ impl Gpu {
 
     /// How many multiprocessors the device has.
     pub fn multiprocessors(&self) -> usize {
-        self.0.multiprocessors
+        self.0.device.multiprocessors
     }
 
     /// Bytes of shared memory that a block can have.
     pub fn shared_memory_per_block(&self) -> usize {
-        self.0.shared_memory
+        self.0.device.shared_memory
+    }
+
+    /// Gives back memory that waits to be used again.
+    pub fn release(&self) {
+        self.0.pool.clear();
     }
 
     /// Memory that matrices are made of.
@@ -139,7 +191,7 @@ impl Gpu {
     pub fn function(
         &self,
         module: Module,
-        name: &'static str,
+        name: &str,
         shared_bytes: u32,
     ) -> Result<CudaFunction, CudaError> {
         let mut loaded = self.loaded();
@@ -148,10 +200,13 @@ impl Gpu {
         {
             return Ok(function.clone());
         }
-        if shared_bytes as usize > self.0.shared_memory {
+        if shared_bytes as usize > self.0.device.shared_memory {
             return Err(CudaError::Argument {
                 argument: "shared memory",
-                expected: format!("at most {} bytes on {}", self.0.shared_memory, self.0.name),
+                expected: format!(
+                    "at most {} bytes on {}",
+                    self.0.device.shared_memory, self.0.device.name
+                ),
                 found: format!("{shared_bytes} for {name}"),
             });
         }
@@ -160,7 +215,7 @@ impl Gpu {
             Some(code) => Arc::clone(code),
             None => {
                 let ptx = Ptx::from_src(module.ptx());
-                let code = self.0.context.load_module(ptx).map_err(failed)?;
+                let code = self.0.device.context.load_module(ptx).map_err(failed)?;
                 loaded.modules.insert(module, Arc::clone(&code));
                 code
             }
@@ -172,7 +227,7 @@ impl Gpu {
             .map_err(failed)?;
         loaded
             .functions
-            .insert(name, (function.clone(), shared_bytes));
+            .insert(name.to_owned(), (function.clone(), shared_bytes));
         Ok(function)
     }
 
@@ -186,13 +241,17 @@ impl Gpu {
     }
 
     fn loaded(&self) -> MutexGuard<'_, Loaded> {
-        self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .device
+            .loaded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl std::fmt::Debug for Gpu {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Gpu").field(&self.0.name).finish()
+        f.debug_tuple("Gpu").field(&self.0.device.name).finish()
     }
 }
 

@@ -6,7 +6,8 @@
 
 use crate::CudaError;
 use crate::error::is_out_of_memory;
-use cudarc::driver::{CudaSlice, CudaStream, result};
+use crate::launch::Pointer;
+use cudarc::driver::{CudaSlice, CudaStream, DevicePtr, result};
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -91,6 +92,14 @@ pub(crate) struct Memory {
     /// There until it is dropped.
     slice: Option<CudaSlice<u8>>,
     home: Pool,
+}
+
+impl Memory {
+    /// Where it begins.
+    pub(crate) fn pointer(&self) -> Pointer {
+        // No events are recorded for this memory, which is used on one stream at a time.
+        Pointer(self.device_ptr(self.stream()).0)
+    }
 }
 
 impl Deref for Memory {
