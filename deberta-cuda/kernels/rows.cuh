@@ -191,7 +191,21 @@ struct Rows {
   }
 };
 
+// The same numbers stored otherwise.
+template <class From, class To>
+DEVI void cast(const typename From::Stored* x, int stride, typename To::Stored* out, int out_stride, int rows, int columns) {
+  const int r = Rows<From>::row();
+  if (r >= rows) return;
+  for (int column = (int)threadIdx.x & 31; column < columns; column += 32)
+    out[(u64)r * (u64)out_stride + column] = To::store(From::load(x[(u64)r * (u64)stride + column]));
+}
+
 #define ROW_ENTRY extern "C" __global__ void LAUNCH_BOUNDS(32 * ROWS_PER_BLOCK, 8)
+#define CAST_ENTRY(name, From, To)                                                                                          \
+  ROW_ENTRY name(const From::Stored* __restrict__ x, int stride, To::Stored* __restrict__ out, int out_stride, int rows,    \
+                 int columns) {                                                                                             \
+    cast<From, To>(x, stride, out, out_stride, rows, columns);                                                              \
+  }
 #define ROW_ENTRIES(suffix, T)                                                                                              \
   ROW_ENTRY embed_##suffix(const T::Stored* __restrict__ words, const int* __restrict__ ids,                                \
                            const T::Stored* __restrict__ positions, const int* __restrict__ places,                         \

@@ -37,7 +37,7 @@ impl Indices {
         Self::of(Arc::clone(&self.memory), self.first + first, len)
     }
 
-    /// Copies other integers there. Waits until they have arrived.
+    /// Copies other integers there.
     pub(crate) fn write(&self, gpu: &Gpu, values: &[i32]) -> Result<(), CudaError> {
         self.check("integers", values.len())?;
         if values.is_empty() {
@@ -45,10 +45,10 @@ impl Indices {
         }
         let bytes: Vec<u8> = values.iter().flat_map(|i| i.to_le_bytes()).collect();
         let address = self.pointer().0;
-        // SAFETY: the memory holds so many integers; work that reads them is on the same stream, before or after.
+        // SAFETY: the memory holds so many integers; work that reads them is on the same stream, before or after. The
+        // bytes are not in pinned memory, so that the driver has taken them when the call returns.
         let copied =
             unsafe { result::memcpy_htod_async(address, &bytes, gpu.stream().cu_stream()) };
-        let copied = copied.and_then(|()| gpu.stream().synchronize());
         copied.map_err(|error| CudaError::driver("copying to the device", error))
     }
 

@@ -7,9 +7,11 @@
 //! * [`Gpu`]: a device, its stream, its memory and its kernels.
 //! * [`Matrix`]: rows of numbers in the device's memory, in one of three [`Dtype`]s.
 //! * [`Sequences`]: which rows are whose tokens.
-//! * [`Linear`], [`Attention`], [`TokenConv`], [`embed()`], [`join()`], [`gather()`], [`pool()`]: the operations.
+//! * [`Linear`], [`Attention`], [`TokenConv`], [`embed()`], [`join()`], [`gather()`], [`cast()`], [`pool()`]: the
+//!   operations.
 //!
-//! Operations are enqueued on the stream of their [`Gpu`]; only reading a result waits.
+//! Operations are enqueued on the stream of their [`Gpu`]; only reading a result waits. [`Gpu::record`] makes a [`Graph`] of
+//! them, which is enqueued by one call.
 
 mod activation;
 mod attention;
@@ -17,6 +19,7 @@ mod conv;
 mod error;
 mod explicit;
 mod gpu;
+mod graph;
 mod indices;
 mod launch;
 mod linear;
@@ -30,8 +33,9 @@ pub use conv::TokenConv;
 pub use error::CudaError;
 pub use explicit::{HeadMixing, ScoreMap};
 pub use gpu::{Gpu, Module};
+pub use graph::Graph;
 pub use indices::Indices;
 pub use linear::Linear;
 pub use matrix::{Dtype, Matrix};
-pub use rows::{Lookup, Norm, Pool, embed, gather, join, pool};
+pub use rows::{Lookup, Norm, Pool, cast, embed, gather, join, pool};
 pub use sequences::{Contents, Sequences, Shape};

@@ -142,9 +142,8 @@ impl Matrix {
             let start = first * matrix.stride * dtype.bytes();
             let mut target = matrix.memory.slice_mut(start..start + bytes.len());
             let copied = gpu.stream().memcpy_htod(&bytes, &mut target);
+            // The bytes are not in pinned memory, so that the driver has taken them by now.
             copied.map_err(|error| CudaError::driver("copying to the device", error))?;
-            // The next rows come to the same place.
-            gpu.synchronize()?;
         }
         Ok(matrix)
     }

@@ -10,6 +10,7 @@ use crate::launch::Pointer;
 use cudarc::driver::{CudaSlice, CudaStream, DevicePtr, result};
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The least that is asked of the driver, in bytes.
@@ -23,13 +24,16 @@ struct Inner {
     stream: Arc<CudaStream>,
     /// By size.
     free: Mutex<BTreeMap<usize, Vec<CudaSlice<u8>>>>,
+    /// Whether what waits is part of a recording and must not be given back.
+    kept: AtomicBool,
 }
 
 impl Pool {
     /// An empty pool.
     pub(crate) fn new(stream: Arc<CudaStream>) -> Self {
         let free = Mutex::default();
-        Self(Arc::new(Inner { stream, free }))
+        let kept = AtomicBool::new(false);
+        Self(Arc::new(Inner { stream, free, kept }))
     }
 
     /// At least so many bytes, whose values are unspecified.
@@ -53,9 +57,16 @@ impl Pool {
         })
     }
 
-    /// Gives back what waits.
+    /// Gives back what waits, unless it is to be kept.
     pub(crate) fn clear(&self) {
-        self.free().clear();
+        if !self.0.kept.load(Ordering::Relaxed) {
+            self.free().clear();
+        }
+    }
+
+    /// Keeps what waits, and will wait, as long as the pool lives.
+    pub(crate) fn keep(&self) {
+        self.0.kept.store(true, Ordering::Relaxed);
     }
 
     fn allocate(&self, bytes: usize) -> Result<CudaSlice<u8>, CudaError> {

@@ -200,6 +200,31 @@ pub fn gather(gpu: &Gpu, x: &Matrix, rows: &Indices) -> Result<Matrix, CudaError
     Ok(out)
 }
 
+/// The same numbers stored otherwise: to `f32`, which is exact, or from it, which rounds.
+///
+/// # Errors
+/// [`CudaError`] where memory does not suffice, or both types have 16 bits.
+pub fn cast(gpu: &Gpu, x: &Matrix, dtype: Dtype) -> Result<Matrix, CudaError> {
+    let (rows, columns) = (x.rows(), x.columns());
+    let out = Matrix::new(gpu, rows, columns, dtype)?;
+    let name = format!("cast_{}_to_{dtype}", x.dtype());
+    // SAFETY: these are the kernel's parameters; both matrices have this shape.
+    unsafe {
+        per_row(&name, rows, 0).enqueue(
+            gpu,
+            arguments![
+                x.pointer(),
+                x.stride(),
+                out.pointer(),
+                out.stride(),
+                rows,
+                columns
+            ],
+        )?;
+    }
+    Ok(out)
+}
+
 /// How the rows of a sequence become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Pool {

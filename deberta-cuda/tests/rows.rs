@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Random, bounds, compare, gpu, rounded, sequences, unit, upload};
-use deberta_cuda::{Dtype, Indices, Lookup, Norm, Pool, embed, gather, join, pool};
+use deberta_cuda::{Dtype, Indices, Lookup, Norm, Pool, cast, embed, gather, join, pool};
 use deberta_kernels::reference;
 use ndarray::{Array2, Axis, s};
 
@@ -137,6 +137,18 @@ fn rows_are_gathered() {
         let indices = Indices::new(&gpu, &indices).unwrap();
         let found = gather(&gpu, &upload(&gpu, &x, dtype), &indices).unwrap();
         assert_eq!(found.to_f32().unwrap(), x.select(Axis(0), &rows));
+    }
+}
+
+#[test]
+fn numbers_are_stored_otherwise() {
+    let Some(gpu) = gpu() else { return };
+    let x = Random(10).matrix(9, 41, 1.0);
+    for dtype in [Dtype::F16, Dtype::Bf16] {
+        let narrow = cast(&gpu, &upload(&gpu, &x, Dtype::F32), dtype).unwrap();
+        assert_eq!(narrow.to_f32().unwrap(), rounded(&x, dtype));
+        let wide = cast(&gpu, &narrow, Dtype::F32).unwrap();
+        assert_eq!(wide.to_f32().unwrap(), rounded(&x, dtype));
     }
 }
 
