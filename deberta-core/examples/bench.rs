@@ -10,15 +10,12 @@
 
 #[path = "common/model.rs"]
 mod model;
-#[path = "common/precision.rs"]
-mod precision;
 #[path = "common/report.rs"]
 mod report;
 
 use clap::Parser;
 use comfy_table::{CellAlignment, Table, presets};
-use deberta_core::{Batch, HeadKind, LoadOptions, Model, Precision, Stage};
-use precision::PrecisionName;
+use deberta_core::{Batch, Device, HeadKind, LoadOptions, Model, Precision, Stage};
 use report::Failure;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -36,7 +33,10 @@ struct Arguments {
     shapes: Vec<(usize, usize)>,
     /// The arithmetic [default: int8 if the files are, else f32]
     #[arg(long)]
-    precision: Option<PrecisionName>,
+    precision: Option<Precision>,
+    /// What the model runs on: cpu, cuda or cuda:N (with the feature `cuda`)
+    #[arg(long, default_value = "cpu")]
+    device: Device,
     /// Threads [default: RAYON_NUM_THREADS, else all].
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=MOST_THREADS))]
     threads: Option<u16>,
@@ -128,7 +128,8 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => rayon::current_num_threads(),
     };
     let mut options = LoadOptions::default().threads(threads).head(HeadKind::Base);
-    options.precision = arguments.precision.map(Into::into);
+    options.precision = arguments.precision;
+    options.device = arguments.device;
     let model = Model::load(model::directory(&arguments.model)?, options)?;
     let name = arguments
         .model
@@ -156,6 +157,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         times.sort_by(f64::total_cmp);
         let line = serde_json::json!({
             "system": "ours",
+            "device": model.device().to_string(),
             "precision": model.precision().to_string(),
             "threads": threads,
             "model": name,
@@ -183,16 +185,9 @@ fn profile(
     while profiles.len() < 3 || start.elapsed() < arguments.budget {
         profiles.push(model.profile(batch)?.1);
     }
-    let isa = deberta_kernels::Isa::from_env()?;
-    let peak = |precision| deberta_kernels::peak(isa, precision) * threads as f64;
-    let linear = peak(model.precision());
-    let single = peak(Precision::F32);
-    // Attention is computed in f32 where the layers are in int8, and never on tiles.
-    let attention = match model.precision() {
-        Precision::Bf16 => {
-            deberta_kernels::peak(isa.without_tiles(), Precision::Bf16) * threads as f64
-        }
-        _ => single,
+    let peaks = match model.device() {
+        Device::Cpu => Some(Peaks::measure(model.precision(), threads)?),
+        _ => None,
     };
     let median = |stage| {
         let mut times: Vec<f64> = profiles
@@ -214,18 +209,13 @@ fn profile(
         if seconds * 1e6 < 1.0 {
             continue;
         }
-        let ceiling = match stage {
-            Stage::Attention => attention,
-            Stage::Convolution => single,
-            _ => linear,
-        };
-        let (rate, fraction) = match work > 0.0 {
-            true => (
-                format!("{:.0}", work / seconds / 1e9),
-                format!("{:.0} %", 100.0 * work / seconds / ceiling),
-            ),
-            false => (String::new(), String::new()),
-        };
+        let (mut rate, mut fraction) = (String::new(), String::new());
+        if work > 0.0 {
+            rate = format!("{:.0}", work / seconds / 1e9);
+            if let Some(peaks) = &peaks {
+                fraction = format!("{:.0} %", 100.0 * work / seconds / peaks.of(stage));
+            }
+        }
         table.add_row([
             stage.to_string(),
             format!("{:.3}", seconds * 1e3),
@@ -245,15 +235,61 @@ fn profile(
         format!("{:.0}", all / total / 1e9),
         String::new(),
     ]);
+    let by = match &peaks {
+        None => format!("on {}", model.device()),
+        Some(peaks) => format!(
+            "with {}, {threads} threads; peak {:.0} Gop/s, in f32 {:.0}",
+            peaks.isa,
+            peaks.linear / 1e9,
+            peaks.single / 1e9
+        ),
+    };
     writeln!(
         io::stdout(),
-        "{} tokens in {} sequences, {} with {}, {threads} threads; peak {:.0} Gop/s, in f32 {:.0}\n{table}\n",
+        "{} tokens in {} sequences, {} {by}\n{table}\n",
         batch.ids().len(),
         batch.len(),
         model.precision(),
-        isa.name(),
-        linear / 1e9,
-        single / 1e9,
     )?;
     Ok(())
+}
+
+/// What the processor can do, in operations per second.
+struct Peaks {
+    isa: &'static str,
+    linear: f64,
+    attention: f64,
+    single: f64,
+}
+
+impl Peaks {
+    fn measure(precision: Precision, threads: usize) -> Result<Self, Failure> {
+        use deberta_kernels::{Isa, Precision as Arithmetic, peak};
+        let isa = Isa::from_env()?;
+        let all = |isa, arithmetic| peak(isa, arithmetic) * threads as f64;
+        let single = all(isa, Arithmetic::F32);
+        // Attention is computed in f32 where the layers are in int8, and never on tiles.
+        let (linear, attention) = match precision {
+            Precision::Bf16 => (
+                all(isa, Arithmetic::Bf16),
+                all(isa.without_tiles(), Arithmetic::Bf16),
+            ),
+            Precision::Int8 => (all(isa, Arithmetic::Int8), single),
+            _ => (single, single),
+        };
+        Ok(Self {
+            isa: isa.name(),
+            linear,
+            attention,
+            single,
+        })
+    }
+
+    fn of(&self, stage: Stage) -> f64 {
+        match stage {
+            Stage::Attention => self.attention,
+            Stage::Convolution => self.single,
+            _ => self.linear,
+        }
+    }
 }

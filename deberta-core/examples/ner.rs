@@ -14,11 +14,10 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use comfy_table::{CellAlignment, Table, presets};
 use common::lines::Lines;
-use common::precision::PrecisionName;
 use common::report::{self, Failure};
 use common::{model, remark};
-use deberta_core::LoadOptions;
 use deberta_core::tasks::{Aggregation, Entity, TokenClassifier, WindowOptions};
+use deberta_core::{Device, LoadOptions, Precision};
 use serde::Serialize;
 
 /// Finds names in texts with a DeBERTa model.
@@ -46,7 +45,10 @@ struct Options {
     threads: Option<u16>,
     /// Arithmetic of the encoder's linear layers [default: int8 if the files are, else f32]
     #[arg(long)]
-    precision: Option<PrecisionName>,
+    precision: Option<Precision>,
+    /// What the model runs on: cpu, cuda or cuda:N (with the feature `cuda`)
+    #[arg(long, default_value = "cpu")]
+    device: Device,
     /// One JSON object per text
     #[arg(long)]
     json: bool,
@@ -72,7 +74,8 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<(), Failure> {
     let mut load = LoadOptions::default();
-    load.precision = options.precision.map(Into::into);
+    load.precision = options.precision;
+    load.device = options.device;
     if let Some(threads) = options.threads {
         load = load.threads(threads.into());
     }

@@ -162,6 +162,16 @@ impl Batch {
         self.positions.as_deref()
     }
 
+    /// The position of every token within its sequence, `[T]`.
+    pub(crate) fn absolute_positions(&self) -> Vec<u32> {
+        match self.positions() {
+            Some(positions) => positions.to_vec(),
+            None => (0..self.len())
+                .flat_map(|i| 0..self.sequence(i).len() as u32)
+                .collect(),
+        }
+    }
+
     /// The tokens of sequence `i`.
     ///
     /// # Panics

@@ -19,6 +19,12 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A GPU cannot be used, or has failed.
+    #[error("the GPU cannot be used")]
+    Device {
+        /// What is missing, or what the driver said: a `deberta_cuda::CudaError` where the feature `cuda` is on.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A JSON file does not parse.
     #[error("{file}: not the JSON that is expected", file = file.display())]
     Json {
@@ -337,5 +343,14 @@ impl fmt::Display for WeightsReport<'_> {
             write_list(f, self.unused)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(feature = "cuda")]
+impl From<deberta_cuda::CudaError> for Error {
+    fn from(error: deberta_cuda::CudaError) -> Self {
+        Self::Device {
+            source: Box::new(error),
+        }
     }
 }

@@ -67,19 +67,23 @@ pub mod batch;
 pub mod checkpoint;
 pub mod config;
 pub mod convert;
+mod device;
 mod error;
 pub mod inspect;
 mod model;
+mod precision;
 pub mod tasks;
 
 pub use batch::Batch;
 pub use config::Config;
-pub use deberta_kernels::{Activation, Precision, ScoreTerms};
+pub use deberta_kernels::{Activation, ScoreTerms};
+pub use device::{BestDevice, Device};
 pub use error::{Error, Misshapen};
 pub use model::{
     AttentionMap, HeadChoice, HeadKind, LoadOptions, Model, Observe, Observed, Output, Pooling,
     Profile, Stage,
 };
+pub use precision::Precision;
 pub use tasks::{TextClassifier, TokenClassifier};
 
 /// Keeps the README's code compiling.

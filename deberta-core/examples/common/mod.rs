@@ -2,7 +2,6 @@
 
 pub(crate) mod lines;
 pub(crate) mod model;
-pub(crate) mod precision;
 pub(crate) mod remark;
 pub(crate) mod report;
 

@@ -25,8 +25,6 @@ mod input;
 #[path = "../common/model.rs"]
 mod model;
 mod outputs;
-#[path = "../common/precision.rs"]
-mod precision;
 #[path = "../common/remark.rs"]
 mod remark;
 #[path = "../common/report.rs"]
@@ -36,10 +34,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use deberta_core::{HeadKind, LoadOptions, Model, Observe, Pooling};
+use deberta_core::{Device, HeadKind, LoadOptions, Model, Observe, Pooling, Precision};
 use input::Input;
 use outputs::Outputs;
-use precision::PrecisionName;
 use report::Failure;
 
 /// Runs a DeBERTa model on token ids.
@@ -77,7 +74,10 @@ struct Options {
     threads: Option<u16>,
     /// Arithmetic of the encoder's linear layers [default: int8 if the files are, else f32]
     #[arg(long)]
-    precision: Option<PrecisionName>,
+    precision: Option<Precision>,
+    /// What the model runs on: cpu, cuda or cuda:N (with the feature `cuda`)
+    #[arg(long, default_value = "cpu")]
+    device: Device,
 }
 
 /// The heads by name.
@@ -136,7 +136,8 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<(), Failure> {
     let mut load = LoadOptions::default();
-    load.precision = options.precision.map(Into::into);
+    load.precision = options.precision;
+    load.device = options.device;
     if let Some(threads) = options.threads {
         load = load.threads(threads.into());
     }

@@ -1,12 +1,13 @@
 //! The backend that runs on the processor's cores, through `deberta-kernels`.
 
 use super::arena::{Arena, Inner, Matrix};
-use super::{Attend, Backend, Columns, End, LinearForm, Lookup, WeightRows};
+use super::{Attend, Backend, By, Columns, End, LinearForm, Lookup, Pass, Rows, WeightRows};
 use crate::checkpoint::MappedTable;
-use crate::{Activation, Batch, Error};
+use crate::model::pool;
+use crate::{Activation, Batch, Error, Pooling, Precision};
 use deberta_kernels::{
     Attention, AttentionMap, EmbeddingTable, Epilogue, HeadMixing, Isa, KernelError, LayerNorm,
-    Observation, PackedWeights, PositionTables, Precision, RelativePositions, SlotTable, TokenConv,
+    Observation, PackedWeights, PositionTables, RelativePositions, SlotTable, TokenConv,
     disentangled_attention, explicit_attention, linear, linear_of_rounded, linear_rounded,
 };
 use ndarray::{Array2, ArrayView2, s};
@@ -25,6 +26,15 @@ impl Cpu {
             isa: Isa::from_env()?,
             arena: Arena::default(),
         })
+    }
+}
+
+/// The kernels' name of a precision. Loading has refused those that the processor does not have.
+fn arithmetic(precision: Precision) -> deberta_kernels::Precision {
+    match precision {
+        Precision::F32 | Precision::F16 => deberta_kernels::Precision::F32,
+        Precision::Bf16 => deberta_kernels::Precision::Bf16,
+        Precision::Int8 => deberta_kernels::Precision::Int8,
     }
 }
 
@@ -75,6 +85,7 @@ impl Backend for Cpu {
     type PositionTables = PositionTables;
     type Slots = SlotTable;
     type Mixing = HeadMixing;
+    type Plan = ();
 
     fn table(&self, table: MappedTable) -> Result<MappedTable, Error> {
         Ok(table)
@@ -100,7 +111,7 @@ impl Backend for Cpu {
                 weights
             }
             LinearForm { precision, .. } => {
-                PackedWeights::from_rows(self.isa, precision, outputs, inputs, read)?
+                PackedWeights::from_rows(self.isa, arithmetic(precision), outputs, inputs, read)?
             }
         };
         Ok(Linear { weights, bias })
@@ -138,13 +149,14 @@ impl Backend for Cpu {
 
     fn position_tables(
         &self,
-        keys: Option<&Matrix>,
-        queries: Option<&Matrix>,
+        keys: Option<Matrix>,
+        queries: Option<Matrix>,
         heads: usize,
         precision: Precision,
     ) -> Result<PositionTables, Error> {
-        let (keys, queries) = (keys.map(Matrix::view), queries.map(Matrix::view));
-        let isa = self.isa;
+        let keys = keys.as_ref().map(Matrix::view);
+        let queries = queries.as_ref().map(Matrix::view);
+        let (isa, precision) = (self.isa, arithmetic(precision));
         let tables = PositionTables::with_precision(isa, precision, keys, queries, heads)?;
         Ok(tables)
     }
@@ -153,16 +165,36 @@ impl Backend for Cpu {
         Ok(HeadMixing::new(logits, weights)?)
     }
 
-    fn slots(&self, relative: RelativePositions, length: usize) -> SlotTable {
-        SlotTable::new(relative, length)
+    fn slots(&self, relative: RelativePositions, length: usize) -> Result<SlotTable, Error> {
+        Ok(SlotTable::new(relative, length))
     }
 
-    fn embed(&self, lookups: &[Lookup<'_, Self>]) -> Result<Matrix, Error> {
-        let (rows, columns) = lookups
-            .first()
-            .map_or((0, 0), |l| (l.ids.len(), l.table.columns()));
-        let mut out = self.arena.matrix(rows, columns);
-        for (index, Lookup { table, ids }) in lookups.iter().enumerate() {
+    fn check_rows(&self, _table: &MappedTable, _ids: &[u32]) -> Result<(), Error> {
+        Ok(()) // rows are checked when they are gathered
+    }
+
+    fn plan(&self, _batch: &Batch) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn embed(
+        &self,
+        lookups: &[Lookup<'_, Self>],
+        norm: Option<&LayerNorm>,
+        pass: Pass<'_, Self>,
+    ) -> Result<Matrix, Error> {
+        let columns = lookups.first().map_or(0, |l| l.table.columns());
+        let mut out = self.arena.matrix(pass.batch.tokens(), columns);
+        for (index, Lookup { table, by }) in lookups.iter().enumerate() {
+            let positions;
+            let ids = match by {
+                By::Id => pass.batch.ids(),
+                By::TypeId => pass.batch.type_ids(),
+                By::Position => {
+                    positions = pass.batch.absolute_positions();
+                    &positions
+                }
+            };
             EmbeddingTable::new(table.bytes(), table.dtype(), table.rows(), table.columns())?
                 .gather(ids, index > 0, out.view_mut())
                 .map_err(|error| match error {
@@ -170,7 +202,10 @@ impl Backend for Cpu {
                     other => other.into(),
                 })?;
         }
-        Ok(out)
+        match norm {
+            Some(norm) => self.normalize(norm, out),
+            None => Ok(out),
+        }
     }
 
     fn apply(&self, layer: &Linear, x: &Matrix, end: End<'_, Self>) -> Result<Matrix, Error> {
@@ -206,28 +241,28 @@ impl Backend for Cpu {
         Ok(x)
     }
 
-    fn attend(&self, operands: Attend<'_, Self>, batch: &Batch) -> Result<Matrix, Error> {
+    fn attend(&self, operands: Attend<'_, Self>, pass: Pass<'_, Self>) -> Result<Matrix, Error> {
         if operands.mixing.is_some() {
             let nothing = Observation::default();
-            return Ok(self.attend_observed(operands, batch, nothing)?.0);
+            return Ok(self.attend_observed(operands, pass, nothing)?.0);
         }
         let mut out = self
             .arena
             .matrix(operands.query.matrix.rows(), operands.width);
-        disentangled_attention(self.isa, &attention(&operands, batch), out.view_mut())?;
+        disentangled_attention(self.isa, &attention(&operands, pass.batch), out.view_mut())?;
         Ok(out)
     }
 
     fn attend_observed(
         &self,
         operands: Attend<'_, Self>,
-        batch: &Batch,
+        pass: Pass<'_, Self>,
         observation: Observation<'_>,
     ) -> Result<(Matrix, Vec<AttentionMap>), Error> {
         let mut out = self
             .arena
             .matrix(operands.query.matrix.rows(), operands.width);
-        let (mixing, attention) = (operands.mixing, attention(&operands, batch));
+        let (mixing, attention) = (operands.mixing, attention(&operands, pass.batch));
         let maps = explicit_attention(self.isa, &attention, mixing, observation, out.view_mut())?;
         Ok((out, maps))
     }
@@ -236,14 +271,14 @@ impl Backend for Cpu {
         &self,
         conv: &TokenConv,
         x: &Matrix,
-        batch: &Batch,
+        pass: Pass<'_, Self>,
         end: End<'_, Self>,
     ) -> Result<Matrix, Error> {
         let mut out = self.arena.matrix(x.rows(), x.columns());
         conv.forward(
             x.view(),
-            batch.bounds(),
-            batch.positions(),
+            pass.batch.bounds(),
+            pass.batch.positions(),
             end.activation,
             out.view_mut(),
         )?;
@@ -256,12 +291,33 @@ impl Backend for Cpu {
         }
     }
 
-    fn gather(&self, x: &Matrix, rows: &[usize]) -> Result<Matrix, Error> {
+    fn gather(&self, x: &Matrix, rows: Rows, pass: Pass<'_, Self>) -> Result<Matrix, Error> {
+        let batch = pass.batch;
+        let rows: Vec<usize> = (0..batch.len())
+            .map(|i| batch.sequence(i))
+            .flat_map(|tokens| {
+                let times = match rows {
+                    Rows::First => 1,
+                    Rows::FirstOfEach => tokens.len(),
+                };
+                std::iter::repeat_n(tokens.start, times)
+            })
+            .collect();
         let mut out = self.arena.matrix(rows.len(), x.columns());
-        for (mut to, &row) in out.view_mut().outer_iter_mut().zip(rows) {
+        for (mut to, row) in out.view_mut().outer_iter_mut().zip(rows) {
             to.assign(&x.view().row(row));
         }
         Ok(out)
+    }
+
+    fn pool(
+        &self,
+        x: &Matrix,
+        pooling: Pooling,
+        normalize: bool,
+        pass: Pass<'_, Self>,
+    ) -> Result<Array2<f32>, Error> {
+        pool(x.view(), pass.batch, pooling, normalize)
     }
 
     fn mean(&self, x: &Matrix) -> Result<Vec<f32>, Error> {
@@ -280,12 +336,13 @@ impl Backend for Cpu {
         Ok(x)
     }
 
-    fn read(&self, x: Matrix) -> Result<Array2<f32>, Error> {
-        Ok(x.view().to_owned())
+    fn read(&self, x: &Matrix, rows: usize) -> Result<Array2<f32>, Error> {
+        Ok(x.view().slice(s![..rows, ..]).to_owned())
     }
 
-    fn release(&self) {
+    fn release(&self) -> Result<(), Error> {
         self.arena.clear();
+        Ok(())
     }
 
     fn peek(&self, x: &Matrix) -> Result<Array2<f32>, Error> {
@@ -305,7 +362,7 @@ fn attention<'a>(operands: &Attend<'a, Cpu>, batch: &'a Batch) -> Attention<'a> 
         value: columns(&operands.value),
         heads: operands.heads,
         scale: operands.scale,
-        precision: operands.precision,
+        precision: arithmetic(operands.precision),
         bounds: batch.bounds(),
         positions: batch.positions(),
         relative: operands.relative,

@@ -5,12 +5,16 @@
 
 mod arena;
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 pub(crate) use cpu::{Cpu, Linear};
+#[cfg(feature = "cuda")]
+pub(crate) use cuda::{Cuda, contents, shape};
 
 use crate::checkpoint::MappedTable;
-use crate::{Activation, Batch, Error};
-use deberta_kernels::{AttentionMap, Observation, Precision, RelativePositions};
+use crate::{Activation, Batch, Error, Pooling, Precision};
+use deberta_kernels::{AttentionMap, Observation, RelativePositions};
 use ndarray::Array2;
 use std::ops::Range;
 
@@ -34,6 +38,8 @@ pub(crate) trait Backend: Sized + Send + Sync {
     type Slots: Send + Sync;
     /// How heads mix before and after the softmax.
     type Mixing: Send + Sync;
+    /// What a backend makes of a batch before a pass.
+    type Plan: Send + Sync;
 
     /// Takes over an embedding table that stays on disk.
     fn table(&self, table: MappedTable) -> Result<Self::Table, Error>;
@@ -66,18 +72,27 @@ pub(crate) trait Backend: Sized + Send + Sync {
     /// Takes over the position keys and position queries of a layer, `[2·span, H·D]` each, for attention in a precision.
     fn position_tables(
         &self,
-        keys: Option<&Self::Matrix>,
-        queries: Option<&Self::Matrix>,
+        keys: Option<Self::Matrix>,
+        queries: Option<Self::Matrix>,
         heads: usize,
         precision: Precision,
     ) -> Result<Self::PositionTables, Error>;
     /// Takes over the matrices that mix heads, `[H, H]` each.
     fn mixing(&self, logits: Array2<f32>, weights: Array2<f32>) -> Result<Self::Mixing, Error>;
     /// Tabulates the slots for sequences up to `length`.
-    fn slots(&self, relative: RelativePositions, length: usize) -> Self::Slots;
+    fn slots(&self, relative: RelativePositions, length: usize) -> Result<Self::Slots, Error>;
+    /// The error for a row of a table that is to be looked up and holds something else than numbers, if there is one.
+    fn check_rows(&self, table: &Self::Table, ids: &[u32]) -> Result<(), Error>;
 
-    /// The sum of one row from each table per token: `[T, columns]`.
-    fn embed(&self, lookups: &[Lookup<'_, Self>]) -> Result<Self::Matrix, Error>;
+    /// Prepares a batch.
+    fn plan(&self, batch: &Batch) -> Result<Self::Plan, Error>;
+    /// The sum of one row from each table per token, normalised if there is a norm: `[T, columns]`.
+    fn embed(
+        &self,
+        lookups: &[Lookup<'_, Self>],
+        norm: Option<&Self::Norm>,
+        pass: Pass<'_, Self>,
+    ) -> Result<Self::Matrix, Error>;
     /// A linear layer and what follows it.
     fn apply(
         &self,
@@ -103,12 +118,16 @@ pub(crate) trait Backend: Sized + Send + Sync {
     /// Normalises rows.
     fn normalize(&self, norm: &Self::Norm, x: Self::Matrix) -> Result<Self::Matrix, Error>;
     /// Attention within each sequence of the batch.
-    fn attend(&self, operands: Attend<'_, Self>, batch: &Batch) -> Result<Self::Matrix, Error>;
+    fn attend(
+        &self,
+        operands: Attend<'_, Self>,
+        pass: Pass<'_, Self>,
+    ) -> Result<Self::Matrix, Error>;
     /// The same, showing what heads do.
     fn attend_observed(
         &self,
         operands: Attend<'_, Self>,
-        batch: &Batch,
+        pass: Pass<'_, Self>,
         observation: Observation<'_>,
     ) -> Result<(Self::Matrix, Vec<AttentionMap>), Error>;
     /// A convolution within each sequence of the batch and what follows it.
@@ -116,19 +135,33 @@ pub(crate) trait Backend: Sized + Send + Sync {
         &self,
         conv: &Self::Conv,
         x: &Self::Matrix,
-        batch: &Batch,
+        pass: Pass<'_, Self>,
         end: End<'_, Self>,
     ) -> Result<Self::Matrix, Error>;
-    /// Some rows of a matrix.
-    fn gather(&self, x: &Self::Matrix, rows: &[usize]) -> Result<Self::Matrix, Error>;
+    /// Some rows of a matrix `[T, columns]`.
+    fn gather(
+        &self,
+        x: &Self::Matrix,
+        rows: Rows,
+        pass: Pass<'_, Self>,
+    ) -> Result<Self::Matrix, Error>;
+    /// One vector per sequence from the rows of its tokens, of Euclidean length one if `normalize`: `[B, columns]`.
+    fn pool(
+        &self,
+        x: &Self::Matrix,
+        pooling: Pooling,
+        normalize: bool,
+        pass: Pass<'_, Self>,
+    ) -> Result<Array2<f32>, Error>;
     /// The mean of all rows of a matrix.
     fn mean(&self, x: &Self::Matrix) -> Result<Vec<f32>, Error>;
     /// The sum of two matrices.
     fn add(&self, x: Self::Matrix, y: &Self::Matrix) -> Result<Self::Matrix, Error>;
-    /// Hands a result out. This and [`Backend::peek`] are the only operations that wait.
-    fn read(&self, x: Self::Matrix) -> Result<Array2<f32>, Error>;
+    /// Hands a result out: its first rows, as many as the batch has. This, [`Backend::pool`], [`Backend::mean`] and
+    /// [`Backend::peek`] are the only operations that wait.
+    fn read(&self, x: &Self::Matrix, rows: usize) -> Result<Array2<f32>, Error>;
     /// Gives back memory that waits to be used again: what loading asks for is not what a forward pass asks for.
-    fn release(&self);
+    fn release(&self) -> Result<(), Error>;
     /// Hands a copy of an intermediate result out.
     fn peek(&self, x: &Self::Matrix) -> Result<Array2<f32>, Error>;
 }
@@ -159,10 +192,43 @@ pub(crate) trait WeightRows: Sync {
     fn read_bytes(&self, rows: Range<usize>, to: &mut [u8]) -> Result<(), Error>;
 }
 
-/// One table and the row of it that each token takes.
+/// A batch on its way through a model.
+pub(crate) struct Pass<'a, B: Backend> {
+    pub(crate) batch: &'a Batch,
+    #[cfg_attr(not(feature = "cuda"), expect(dead_code))] // there is nothing in the processor's
+    pub(crate) plan: &'a B::Plan,
+}
+
+impl<B: Backend> Clone for Pass<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B: Backend> Copy for Pass<'_, B> {}
+
+/// One table and by what each token takes a row of it.
 pub(crate) struct Lookup<'a, B: Backend> {
     pub(crate) table: &'a B::Table,
-    pub(crate) ids: &'a [u32],
+    pub(crate) by: By,
+}
+
+/// A number that each token has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    Id,
+    TypeId,
+    /// The position in its sequence.
+    Position,
+}
+
+/// Rows of a matrix that has one per token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rows {
+    /// That of the first token of each sequence: `[B, columns]`.
+    First,
+    /// The same for every token of the sequence: `[T, columns]`.
+    FirstOfEach,
 }
 
 /// What follows a product: `norm(activation(x) + residual)`, every part optional.

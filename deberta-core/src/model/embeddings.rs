@@ -2,7 +2,7 @@
 
 use super::layout::EmbeddingsLayout;
 use super::load::Loader;
-use crate::backend::{Backend, End, Lookup};
+use crate::backend::{Backend, By, End, Lookup, Pass};
 use crate::checkpoint::TensorSpec;
 use crate::{Batch, Config, Error};
 
@@ -31,22 +31,24 @@ impl<B: Backend> Table<B> {
         })
     }
 
-    /// The rows of a table of absolute positions that a batch needs.
-    pub(super) fn at_positions<'a>(
-        &'a self,
-        positions: &'a [u32],
-        batch: &Batch,
-    ) -> Result<Lookup<'a, B>, Error> {
-        match beyond(positions, self.rows) {
+    /// The table, by a number of each token.
+    pub(super) fn by(&self, by: By) -> Lookup<'_, B> {
+        Lookup {
+            table: &self.table,
+            by,
+        }
+    }
+
+    /// Refuses a batch with positions that the table does not have.
+    pub(super) fn check_positions(&self, backend: &B, batch: &Batch) -> Result<(), Error> {
+        let positions = batch.absolute_positions();
+        match beyond(&positions, self.rows) {
             Some(token) => Err(Error::PositionOutOfRange {
                 sequence: batch.bounds().partition_point(|&bound| bound <= token) - 1,
                 position: positions[token] as usize,
                 rows: self.rows,
             }),
-            None => Ok(Lookup {
-                table: &self.table,
-                ids: positions,
-            }),
+            None => backend.check_rows(&self.table, &positions),
         }
     }
 }
@@ -86,20 +88,15 @@ impl<B: Backend> Embeddings<B> {
         self.words.rows
     }
 
-    /// `[T, N]`
-    pub(crate) fn forward(&self, backend: &B, batch: &Batch) -> Result<B::Matrix, Error> {
+    /// Refuses a batch with ids, types or positions that the tables do not have.
+    pub(crate) fn check(&self, backend: &B, batch: &Batch) -> Result<(), Error> {
         if let Some(position) = beyond(batch.ids(), self.words.rows) {
             let (id, rows) = (batch.ids()[position], self.words.rows);
             return Err(Error::IdOutOfRange { id, rows, position });
         }
-        let mut lookups = vec![Lookup {
-            table: &self.words.table,
-            ids: batch.ids(),
-        }];
-        let positions;
-        if let Some(table) = &self.positions {
-            positions = absolute_positions(batch);
-            lookups.push(table.at_positions(&positions, batch)?);
+        backend.check_rows(&self.words.table, batch.ids())?;
+        if let Some(positions) = &self.positions {
+            positions.check_positions(backend, batch)?;
         }
         if let Some(Table { table, rows }) = &self.types {
             if let Some(position) = beyond(batch.type_ids(), *rows) {
@@ -110,25 +107,21 @@ impl<B: Backend> Embeddings<B> {
                     position,
                 });
             }
-            lookups.push(Lookup {
-                table,
-                ids: batch.type_ids(),
-            });
+            backend.check_rows(table, batch.type_ids())?;
         }
-        let mut hidden = backend.embed(&lookups)?;
-        if let Some(projection) = &self.projection {
-            hidden = backend.apply(projection, &hidden, End::plain())?;
-        }
-        backend.normalize(&self.norm, hidden)
+        Ok(())
     }
-}
 
-/// The position of every token in its sequence, `[T]`.
-pub(super) fn absolute_positions(batch: &Batch) -> Vec<u32> {
-    match batch.positions() {
-        Some(positions) => positions.to_vec(),
-        None => (0..batch.len())
-            .flat_map(|i| 0..batch.sequence(i).len() as u32)
-            .collect(),
+    /// `[T, N]`, of a batch that passed [`Embeddings::check`].
+    pub(crate) fn forward(&self, backend: &B, pass: Pass<'_, B>) -> Result<B::Matrix, Error> {
+        let mut lookups = vec![self.words.by(By::Id)];
+        lookups.extend(self.positions.iter().map(|table| table.by(By::Position)));
+        lookups.extend(self.types.iter().map(|table| table.by(By::TypeId)));
+        let Some(projection) = &self.projection else {
+            return backend.embed(&lookups, Some(&self.norm), pass);
+        };
+        let summed = backend.embed(&lookups, None, pass)?;
+        let projected = backend.apply(projection, &summed, End::plain())?;
+        backend.normalize(&self.norm, projected)
     }
 }

@@ -7,9 +7,9 @@ use super::load::Loader;
 use super::observe::{Observe, Watch};
 use super::profile::Stage;
 use super::self_attention::AttentionInput;
-use crate::backend::{Backend, End};
-use crate::{Activation, Batch, Config, Error};
-use deberta_kernels::{Precision, RelativePositions};
+use crate::backend::{Backend, End, Pass};
+use crate::{Activation, Batch, Config, Error, Precision};
+use deberta_kernels::RelativePositions;
 use rayon::prelude::*;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -76,15 +76,21 @@ impl<B: Backend> Encoder<B> {
     ) -> Result<(), Error> {
         let backend = loader.backend;
         let batch = sample(self.vocabulary(), config)?;
-        let slots = self.slots(backend, &batch);
-        let mut hidden = self.embeddings.forward(backend, &batch)?;
+        let slots = self.slots(backend, &batch)?;
+        let plan = backend.plan(&batch)?;
+        let pass = Pass {
+            batch: &batch,
+            plan: &plan,
+        };
+        self.embeddings.check(backend, &batch)?;
+        let mut hidden = self.embeddings.forward(backend, pass)?;
         // Rows of a large table are far apart: each has brought its neighbourhood into memory.
         loader.checkpoint.release();
         for (index, layer) in layout.layers.iter().enumerate() {
             let input = AttentionInput {
                 hidden: &hidden,
                 queries: &hidden,
-                batch: &batch,
+                pass,
                 slots: slots.as_deref(),
                 work: 0.0,
             };
@@ -94,7 +100,7 @@ impl<B: Backend> Encoder<B> {
             self.layers.push(layer);
             if let Some(output) = output {
                 hidden = match (index, &self.conv) {
-                    (0, Some(conv)) => conv.forward(backend, &hidden, &output, &batch)?,
+                    (0, Some(conv)) => conv.forward(backend, &hidden, &output, pass)?,
                     _ => output,
                 };
             }
@@ -117,17 +123,23 @@ impl<B: Backend> Encoder<B> {
         self.embeddings.vocabulary()
     }
 
-    /// Runs embeddings and layers.
+    /// Refuses a batch with ids, types or positions that the embeddings do not have.
+    pub(crate) fn check(&self, backend: &B, batch: &Batch) -> Result<(), Error> {
+        self.embeddings.check(backend, batch)
+    }
+
+    /// Runs embeddings and layers on a batch that passed [`Encoder::check`].
     pub(crate) fn forward(
         &self,
         backend: &B,
-        batch: &Batch,
+        pass: Pass<'_, B>,
         watch: &mut Watch<'_>,
     ) -> Result<Encoded<B>, Error> {
-        let slots = self.slots(backend, batch);
+        let batch = pass.batch;
+        let slots = self.slots(backend, batch)?;
         let work = self.attention_work(batch);
         let embeddings = watch.stage(Stage::Embedding, 0.0, || {
-            self.embeddings.forward(backend, batch)
+            self.embeddings.forward(backend, pass)
         })?;
         watch.hidden(backend, &embeddings)?;
         let mut states = Encoded {
@@ -138,7 +150,7 @@ impl<B: Backend> Encoder<B> {
             let input = AttentionInput {
                 hidden: &states.last,
                 queries: &states.last,
-                batch,
+                pass,
                 slots: slots.as_deref(),
                 work,
             };
@@ -149,7 +161,7 @@ impl<B: Backend> Encoder<B> {
                 // The convolution sees the embeddings; its output joins that of the first layer.
                 let work = conv.work * batch.ids().len() as f64;
                 output = watch.stage(Stage::Convolution, work, || {
-                    conv.forward(backend, &states.last, &output, batch)
+                    conv.forward(backend, &states.last, &output, pass)
                 })?;
             }
             watch.hidden(backend, &output)?;
@@ -169,15 +181,15 @@ impl<B: Backend> Encoder<B> {
         hidden: &B::Matrix,
         mut queries: B::Matrix,
         times: usize,
-        batch: &Batch,
+        pass: Pass<'_, B>,
     ) -> Result<B::Matrix, Error> {
-        let slots = self.slots(backend, batch);
+        let slots = self.slots(backend, pass.batch)?;
         let nothing = Observe::default();
         for layer in self.layers.last().into_iter().cycle().take(times) {
             let input = AttentionInput {
                 hidden,
                 queries: &queries,
-                batch,
+                pass,
                 slots: slots.as_deref(),
                 work: 0.0,
             };
@@ -202,8 +214,10 @@ impl<B: Backend> Encoder<B> {
     }
 
     /// The slots for the longest sequence of the batch, or for a longer one seen before.
-    fn slots(&self, backend: &B, batch: &Batch) -> Option<Arc<B::Slots>> {
-        let relative = self.relative?;
+    fn slots(&self, backend: &B, batch: &Batch) -> Result<Option<Arc<B::Slots>>, Error> {
+        let Some(relative) = self.relative else {
+            return Ok(None);
+        };
         let needed = (0..batch.len())
             .map(|i| batch.sequence(i))
             .filter(|tokens| !tokens.is_empty())
@@ -216,14 +230,14 @@ impl<B: Backend> Encoder<B> {
             .max()
             .unwrap_or(0);
         let mut cached = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(match &*cached {
+        Ok(Some(match &*cached {
             Some((length, slots)) if *length >= needed => Arc::clone(slots),
             _ => {
-                let slots = Arc::new(backend.slots(relative, needed));
+                let slots = Arc::new(backend.slots(relative, needed)?);
                 *cached = Some((needed, Arc::clone(&slots)));
                 slots
             }
-        })
+        }))
     }
 }
 
@@ -280,9 +294,9 @@ impl<B: Backend> ConvLayer<B> {
         backend: &B,
         embeddings: &B::Matrix,
         output: &B::Matrix,
-        batch: &Batch,
+        pass: Pass<'_, B>,
     ) -> Result<B::Matrix, Error> {
         let end = End::activation(self.activation).residual(output, &self.norm);
-        backend.convolve(&self.conv, embeddings, batch, end)
+        backend.convolve(&self.conv, embeddings, pass, end)
     }
 }

@@ -4,7 +4,7 @@ use super::encoder::{Encoded, Encoder};
 use super::layout::HeadLayout;
 use super::load::Loader;
 use super::pretraining::{EnhancedMaskDecoder, MaskedLm, ReplacedToken};
-use crate::backend::{Backend, End};
+use crate::backend::{Backend, End, Pass, Rows};
 use crate::{Activation, Batch, Config, Error};
 use std::fmt;
 
@@ -175,13 +175,23 @@ impl<B: Backend> Head<B> {
         })
     }
 
-    /// The logits: `[B, labels]` or `[T, labels]`, or none.
+    /// Refuses a batch with a sequence whose first token the head would read and that has none, or with positions that
+    /// the head does not have.
+    pub(crate) fn check(&self, backend: &B, batch: &Batch) -> Result<(), Error> {
+        match self {
+            Self::Sequence { .. } | Self::ReplacedToken(_) => first_tokens(batch).map(drop),
+            Self::MaskedLm(head) => head.check(backend, batch),
+            Self::Base | Self::Token { .. } => Ok(()),
+        }
+    }
+
+    /// The logits: `[B, labels]` or `[T, labels]`, or none. The batch passed [`Head::check`].
     pub(crate) fn forward(
         &self,
         backend: &B,
         encoder: &Encoder<B>,
         states: &Encoded<B>,
-        batch: &Batch,
+        pass: Pass<'_, B>,
     ) -> Result<Option<B::Matrix>, Error> {
         let hidden = &states.last;
         match self {
@@ -191,13 +201,13 @@ impl<B: Backend> Head<B> {
                 activation,
                 classifier,
             } => {
-                let first = backend.gather(hidden, &first_tokens(batch)?)?;
+                let first = backend.gather(hidden, Rows::First, pass)?;
                 let pooled = backend.apply(pooler, &first, End::activation(*activation))?;
                 backend.apply(classifier, &pooled, End::plain()).map(Some)
             }
             Self::Token { classifier } => backend.apply(classifier, hidden, End::plain()).map(Some),
-            Self::MaskedLm(head) => head.forward(backend, encoder, states, batch).map(Some),
-            Self::ReplacedToken(head) => head.forward(backend, hidden, batch).map(Some),
+            Self::MaskedLm(head) => head.forward(backend, encoder, states, pass).map(Some),
+            Self::ReplacedToken(head) => head.forward(backend, hidden, pass).map(Some),
         }
     }
 
@@ -206,9 +216,12 @@ impl<B: Backend> Head<B> {
         matches!(self, Self::MaskedLm(head) if head.mask_decoder.is_some())
     }
 
-    /// Whether the head reads the first token, so that every sequence needs one.
-    pub(crate) fn needs_cls(&self) -> bool {
-        matches!(self, Self::Sequence { .. } | Self::ReplacedToken(_))
+    /// Rows of the logits for a batch.
+    pub(crate) fn rows(&self, batch: &Batch) -> usize {
+        match self {
+            Self::Sequence { .. } => batch.len(),
+            _ => batch.tokens(),
+        }
     }
 }
 

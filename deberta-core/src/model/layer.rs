@@ -139,7 +139,7 @@ impl<B: Backend> Layer<B> {
         watch: &mut Watch<'_>,
         heads: &[usize],
     ) -> Result<(B::Matrix, Vec<AttentionMap>), Error> {
-        let work = |inputs, outputs| products(input.batch, inputs, outputs);
+        let work = |inputs, outputs| products(input.pass.batch, inputs, outputs);
         let (width, inner) = (self.width, self.inner);
         let (context, maps) = self.attention.forward(backend, input, watch, heads)?;
         let attended = watch.stage(Stage::Output, work(width, width), || {

@@ -3,8 +3,7 @@
 use super::layout::{Affine, ContentLayout, Layout};
 use crate::backend::{Backend, LinearForm, WeightRows};
 use crate::checkpoint::{Checkpoint, MatrixReader, TensorSpec};
-use crate::{Config, Error};
-use deberta_kernels::Precision;
+use crate::{Config, Error, Precision};
 use ndarray::Array2;
 use std::ops::Range;
 

@@ -5,6 +5,7 @@
 //! * `load`: from tensors to a backend's weights.
 //! * `embeddings`, `self_attention`, `layer`, `encoder`: ids to hidden states.
 //! * `head`, `pretraining`: hidden states to logits.
+//! * `engine`: all of these on one backend; `sessions`: on a GPU, for many threads.
 //! * `pooling`: hidden states to one vector per sequence.
 //! * `quantized`: the tensors of a model whose linear layers are in 8 bits, for files.
 //! * `observe`: looking inside; `profile`: where the time goes.
@@ -12,6 +13,7 @@
 mod attention;
 mod embeddings;
 mod encoder;
+mod engine;
 mod head;
 mod layer;
 mod layout;
@@ -22,22 +24,25 @@ mod pretraining;
 mod profile;
 mod quantized;
 mod self_attention;
+#[cfg(feature = "cuda")]
+mod sessions;
 
 pub use head::{HeadChoice, HeadKind};
 pub use observe::{AttentionMap, Observe, Observed};
 pub use pooling::Pooling;
 pub use profile::{Profile, Stage};
 
-use crate::backend::{Backend, Cpu};
+use crate::backend::Cpu;
+#[cfg(feature = "cuda")]
+use crate::backend::Cuda;
 use crate::checkpoint::Checkpoint;
-use crate::{Batch, Config, Error};
-use deberta_kernels::Precision;
-use encoder::Encoder;
-use head::Head;
+use crate::{Batch, Config, Device, Error, Precision};
+use engine::{Engine, Parts};
 pub(crate) use layout::Layout;
-use load::Loader;
 use ndarray::Array2;
-use observe::Watch;
+#[cfg(feature = "cuda")]
+pub(crate) use pooling::check as check_pooled;
+pub(crate) use pooling::pool;
 pub(crate) use quantized::{Made, Quantized};
 use std::fmt;
 use std::path::Path;
@@ -52,6 +57,8 @@ use std::path::Path;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LoadOptions {
+    /// What the model runs on.
+    pub device: Device,
     /// Threads of the model's own pool. `None`: the rayon pool of whoever calls, which by default is the global one
     /// with a thread per core.
     pub threads: Option<usize>,
@@ -68,6 +75,11 @@ pub struct LoadOptions {
 }
 
 impl LoadOptions {
+    /// Runs the model on this device.
+    pub fn device(self, device: Device) -> Self {
+        Self { device, ..self }
+    }
+
     /// Gives the model a pool of its own with this many threads.
     pub fn threads(self, threads: usize) -> Self {
         Self {
@@ -146,9 +158,8 @@ pub struct Model {
     config: Config,
     kind: HeadKind,
     precision: Precision,
-    backend: Cpu,
-    encoder: Encoder<Cpu>,
-    head: Head<Cpu>,
+    device: Device,
+    engine: Box<dyn Engine>,
     pool: Option<rayon::ThreadPool>,
     unused: Vec<String>,
 }
@@ -169,25 +180,36 @@ impl Model {
         let folder = folder.as_ref();
         let config = Config::from_file(folder.join("config.json"))?;
         let kind = options.head.resolve(&config);
-        let backend = Cpu::new()?;
-        let pool = options.threads.map(pool).transpose()?;
+        let pool = options.threads.map(thread_pool).transpose()?;
         let load = || {
             let checkpoint = Checkpoint::open(folder)?;
-            let precision = precision(&checkpoint, options.precision)?;
+            let precision = precision(&checkpoint, options.precision, options.device)?;
             let layout = Layout::new(&config, &checkpoint, kind)?;
             let unused = checkpoint.verify(&layout.tensors)?;
-            let loader = Loader {
-                backend: &backend,
-                checkpoint: &checkpoint,
-                precision,
+            let (checked, layout, config) = (&checkpoint, &layout, &config);
+            let engine: Box<dyn Engine> = match options.device {
+                Device::Cpu => Box::new(Parts::load(
+                    Cpu::new()?,
+                    checked,
+                    layout,
+                    config,
+                    precision,
+                )?),
+                #[cfg(feature = "cuda")]
+                Device::Cuda(ordinal) => {
+                    let size = config.head_size();
+                    let backend = Cuda::new(ordinal, precision, size)?;
+                    let fused = backend.is_fused() && !layout.attention.talking;
+                    let parts = Parts::load(backend, checked, layout, config, precision)?;
+                    Box::new(sessions::Sessions::new(parts, fused))
+                }
+                #[cfg(not(feature = "cuda"))]
+                Device::Cuda(_) => return Err(crate::device::no_cuda()),
             };
-            let encoder = Encoder::load(&loader, &layout, &config)?;
-            let head = Head::load(&loader, &layout.head, &config)?;
             checkpoint.release();
-            backend.release();
-            Ok::<_, Error>((encoder, head, precision, unused))
+            Ok::<_, Error>((engine, precision, unused))
         };
-        let (encoder, head, precision, unused) = match &pool {
+        let (engine, precision, unused) = match &pool {
             Some(pool) => pool.install(load)?,
             None => load()?,
         };
@@ -195,9 +217,8 @@ impl Model {
             config,
             kind,
             precision,
-            backend,
-            encoder,
-            head,
+            device: options.device,
+            engine,
             pool,
             unused,
         })
@@ -218,9 +239,14 @@ impl Model {
         self.precision
     }
 
+    /// What the model runs on.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
     /// Rows of the word table: every id must be below this.
     pub fn vocabulary_rows(&self) -> usize {
-        self.encoder.vocabulary()
+        self.engine.vocabulary()
     }
 
     /// Tensors in the files that the model does not use.
@@ -233,7 +259,7 @@ impl Model {
     /// Where a checkpoint with Microsoft's head has lost the table of absolute positions (that is what `transformers`
     /// saves), and the model adds no positions to its input either, the words it gives for masks make no sense.
     pub fn has_enhanced_mask_decoder(&self) -> bool {
-        self.head.has_mask_decoder()
+        self.engine.has_mask_decoder()
     }
 
     /// Hidden states and logits of every sequence in the batch.
@@ -246,6 +272,29 @@ impl Model {
     /// a table row that holds NaN or an infinity.
     pub fn forward(&self, batch: &Batch) -> Result<Output, Error> {
         Ok(self.observe(batch, &Observe::default())?.0)
+    }
+
+    /// The logits alone, `None` without a head: see [`Output::logits`]. On a GPU this spares copying all hidden states to
+    /// the processor.
+    ///
+    /// # Errors
+    /// As [`Model::forward`].
+    pub fn logits(&self, batch: &Batch) -> Result<Option<Array2<f32>>, Error> {
+        self.install(|| self.engine.logits(batch))
+    }
+
+    /// One vector per sequence of the batch, `[B, N]`, with Euclidean length one if `normalize` says so: as
+    /// [`Output::embeddings`], but on a GPU without copying all hidden states to the processor.
+    ///
+    /// # Errors
+    /// As [`Model::forward`], or where a sequence is empty or (for [`Pooling::Cls`]) has no `[CLS]`.
+    pub fn embeddings(
+        &self,
+        batch: &Batch,
+        pooling: Pooling,
+        normalize: bool,
+    ) -> Result<Array2<f32>, Error> {
+        self.install(|| self.engine.embeddings(batch, pooling, normalize))
     }
 
     /// The same, keeping what happens inside.
@@ -266,7 +315,8 @@ impl Model {
     /// # Errors
     /// As [`Model::forward`], or for a layer or head that the model does not have.
     pub fn observe(&self, batch: &Batch, wanted: &Observe) -> Result<(Output, Observed), Error> {
-        let (output, watch) = self.watched(batch, wanted)?;
+        wanted.check(&self.config)?;
+        let (output, watch) = self.install(|| self.engine.forward(batch, wanted))?;
         Ok((output, watch.observed))
     }
 
@@ -283,33 +333,7 @@ impl Model {
     /// # Errors
     /// As [`Model::forward`].
     pub fn profile(&self, batch: &Batch) -> Result<(Output, Profile), Error> {
-        let nothing = Observe::default();
-        let (output, watch) = self.watched(batch, &nothing)?;
-        Ok((output, watch.profile))
-    }
-
-    fn watched<'a>(
-        &self,
-        batch: &Batch,
-        wanted: &'a Observe,
-    ) -> Result<(Output, Watch<'a>), Error> {
-        wanted.check(&self.config)?;
-        if self.head.needs_cls() {
-            head::first_tokens(batch)?;
-        }
-        self.install(|| {
-            let mut watch = Watch::new(wanted);
-            let states = self.encoder.forward(&self.backend, batch, &mut watch)?;
-            let logits = watch.stage(Stage::Head, 0.0, || {
-                self.head
-                    .forward(&self.backend, &self.encoder, &states, batch)
-            })?;
-            let output = Output {
-                last_hidden_state: self.backend.read(states.last)?,
-                logits: logits.map(|logits| self.backend.read(logits)).transpose()?,
-            };
-            Ok((output, watch))
-        })
+        self.install(|| self.engine.profile(batch))
     }
 
     /// Runs something on the model's own pool, or on that of the caller if it has none.
@@ -331,24 +355,39 @@ impl fmt::Debug for Model {
 }
 
 /// The precision to load a checkpoint in.
-fn precision(checkpoint: &Checkpoint, wanted: Option<Precision>) -> Result<Precision, Error> {
-    match (checkpoint.is_int8(), wanted) {
-        (true, None | Some(Precision::Int8)) => Ok(Precision::Int8),
-        (true, Some(other)) => Err(Error::Argument {
+fn precision(
+    checkpoint: &Checkpoint,
+    wanted: Option<Precision>,
+    device: Device,
+) -> Result<Precision, Error> {
+    let refuse = |expected: String, found: Precision| {
+        Err(Error::Argument {
             name: "precision",
-            expected: format!(
-                "{}, to which the weights in {} have been rounded",
-                Precision::Int8,
-                checkpoint.source().display()
-            ),
-            found: other.to_string(),
-        }),
-        (false, wanted) => Ok(wanted.unwrap_or_default()),
+            expected,
+            found: found.to_string(),
+        })
+    };
+    match (device, checkpoint.is_int8(), wanted) {
+        (Device::Cpu, true, None | Some(Precision::Int8)) => Ok(Precision::Int8),
+        (Device::Cpu, true, Some(other)) => {
+            let (int8, source) = (Precision::Int8, checkpoint.source().display());
+            let expected = format!("{int8}, to which the weights in {source} have been rounded");
+            refuse(expected, other)
+        }
+        (Device::Cpu, false, Some(Precision::F16)) => refuse(
+            "f32, bf16 or int8 on the processor".to_owned(),
+            Precision::F16,
+        ),
+        (Device::Cuda(_), true, None | Some(Precision::Int8)) => Ok(Precision::F16),
+        (Device::Cuda(_), false, Some(Precision::Int8)) => {
+            refuse("f32, f16 or bf16 on a GPU".to_owned(), Precision::Int8)
+        }
+        (_, _, wanted) => Ok(wanted.unwrap_or_default()),
     }
 }
 
 /// A pool of its own for a model.
-fn pool(threads: usize) -> Result<rayon::ThreadPool, Error> {
+fn thread_pool(threads: usize) -> Result<rayon::ThreadPool, Error> {
     if threads == 0 {
         let (expected, found) = ("at least 1".into(), "0".into());
         return Err(Error::Argument {

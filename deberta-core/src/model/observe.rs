@@ -103,6 +103,8 @@ pub(crate) struct Watch<'a> {
     wanted: &'a Observe,
     pub(super) observed: Observed,
     pub(super) profile: Profile,
+    /// Waits for what a stage has enqueued, so that its time is known.
+    wait: Option<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl<'a> Watch<'a> {
@@ -111,12 +113,27 @@ impl<'a> Watch<'a> {
             wanted,
             observed: Observed::default(),
             profile: Profile::default(),
+            wait: None,
+        }
+    }
+
+    /// The same, waiting by this at the end of every stage.
+    #[cfg(feature = "cuda")]
+    pub(super) fn waiting(self, wait: impl Fn() + Send + Sync + 'static) -> Self {
+        Self {
+            wait: Some(Box::new(wait)),
+            ..self
         }
     }
 
     /// Runs a stage, taking note of its time and of the operations of its matrix products.
     pub(super) fn stage<R>(&mut self, stage: Stage, operations: f64, run: impl FnOnce() -> R) -> R {
-        self.profile.measure(stage, operations, run)
+        let Self { profile, wait, .. } = self;
+        profile.measure(stage, operations, || {
+            let result = run();
+            wait.iter().for_each(|wait| wait());
+            result
+        })
     }
 
     /// Takes note of hidden states.

@@ -18,8 +18,23 @@ pub enum Pooling {
 /// Below this, a length counts as this when a vector is divided by it (the `eps` of `torch.nn.functional.normalize`).
 const SHORTEST: f64 = 1e-12;
 
+/// Refuses a batch with a sequence from whose tokens no vector can be made.
+pub(crate) fn check(batch: &Batch, pooling: Pooling) -> Result<(), Error> {
+    if pooling == Pooling::Cls {
+        return first_tokens(batch).map(drop);
+    }
+    match (0..batch.len()).find(|&index| batch.sequence(index).is_empty()) {
+        None => Ok(()),
+        Some(index) => Err(Error::Batch {
+            what: format!("sequence {index}"),
+            expected: "at least one token to pool".to_owned(),
+            found: "none".to_owned(),
+        }),
+    }
+}
+
 /// Pools the packed rows `[T, N]` of a batch to `[B, N]`, optionally scaled to Euclidean length one.
-pub(super) fn pool(
+pub(crate) fn pool(
     rows: ArrayView2<'_, f32>,
     batch: &Batch,
     pooling: Pooling,
@@ -32,19 +47,13 @@ pub(super) fn pool(
             found: rows.nrows().to_string(),
         });
     }
+    check(batch, pooling)?;
     let mut pooled = if pooling == Pooling::Cls {
         rows.select(Axis(0), &first_tokens(batch)?)
     } else {
         let mut pooled = Array2::zeros((batch.len(), rows.ncols()));
         for (index, mut out) in pooled.outer_iter_mut().enumerate() {
             let tokens = rows.slice(s![batch.sequence(index), ..]);
-            if tokens.nrows() == 0 {
-                return Err(Error::Batch {
-                    what: format!("sequence {index}"),
-                    expected: "at least one token to pool".to_owned(),
-                    found: "none".to_owned(),
-                });
-            }
             for (value, column) in out.iter_mut().zip(tokens.columns()) {
                 *value = match pooling {
                     Pooling::Max => column.fold(f32::NEG_INFINITY, |a, &b| a.max(b)),

@@ -1,10 +1,9 @@
 //! The heads that DeBERTa is pretrained with: words for masks, and which tokens have been replaced.
 
-use super::embeddings::{Table, absolute_positions};
+use super::embeddings::Table;
 use super::encoder::{Encoded, Encoder};
-use super::head::first_tokens;
 use super::load::Loader;
-use crate::backend::{Backend, End};
+use crate::backend::{Backend, By, End, Pass, Rows};
 use crate::checkpoint::TensorSpec;
 use crate::{Activation, Batch, Error};
 
@@ -20,19 +19,27 @@ pub(crate) struct MaskedLm<B: Backend> {
 }
 
 impl<B: Backend> MaskedLm<B> {
+    /// Refuses a batch with positions that the mask decoder does not have.
+    pub(super) fn check(&self, backend: &B, batch: &Batch) -> Result<(), Error> {
+        match &self.mask_decoder {
+            Some(decoder) => decoder.positions.check_positions(backend, batch),
+            None => Ok(()),
+        }
+    }
+
     /// `[T, V]`
     pub(super) fn forward(
         &self,
         backend: &B,
         encoder: &Encoder<B>,
         states: &Encoded<B>,
-        batch: &Batch,
+        pass: Pass<'_, B>,
     ) -> Result<B::Matrix, Error> {
         let end = End::activation(self.activation);
         let transformed = match &self.mask_decoder {
             None => backend.apply(&self.dense, &states.last, end)?,
             Some(decoder) => {
-                let decoded = decoder.forward(backend, encoder, states.before_last(), batch)?;
+                let decoded = decoder.forward(backend, encoder, states.before_last(), pass)?;
                 backend.apply(&self.dense, &decoded, end)?
             }
         };
@@ -70,12 +77,11 @@ impl<B: Backend> EnhancedMaskDecoder<B> {
         backend: &B,
         encoder: &Encoder<B>,
         hidden: &B::Matrix,
-        batch: &Batch,
+        pass: Pass<'_, B>,
     ) -> Result<B::Matrix, Error> {
-        let positions = absolute_positions(batch);
-        let places = backend.embed(&[self.positions.at_positions(&positions, batch)?])?;
+        let places = backend.embed(&[self.positions.by(By::Position)], None, pass)?;
         let queries = backend.add(places, hidden)?;
-        encoder.repeat_last_layer(backend, hidden, queries, Self::STEPS, batch)
+        encoder.repeat_last_layer(backend, hidden, queries, Self::STEPS, pass)
     }
 }
 
@@ -94,13 +100,10 @@ impl<B: Backend> ReplacedToken<B> {
         &self,
         backend: &B,
         hidden: &B::Matrix,
-        batch: &Batch,
+        pass: Pass<'_, B>,
     ) -> Result<B::Matrix, Error> {
-        let first = first_tokens(batch)?;
-        let first: Vec<usize> = (0..batch.len())
-            .flat_map(|i| std::iter::repeat_n(first[i], batch.sequence(i).len()))
-            .collect();
-        let sums = backend.add(backend.gather(hidden, &first)?, hidden)?;
+        let first = backend.gather(hidden, Rows::FirstOfEach, pass)?;
+        let sums = backend.add(first, hidden)?;
         let normed = backend.normalize(&self.norm, sums)?;
         let inner = backend.apply(&self.dense, &normed, End::activation(self.activation))?;
         backend.apply(&self.classifier, &inner, End::plain())

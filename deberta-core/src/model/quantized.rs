@@ -7,8 +7,7 @@ use super::load::{Content, Loader};
 use super::self_attention::position_table;
 use crate::backend::{Backend, Cpu, Linear};
 use crate::checkpoint::{Checkpoint, Dtype, TensorSpec};
-use crate::{Config, Error, HeadKind};
-use deberta_kernels::Precision;
+use crate::{Config, Error, HeadKind, Precision};
 use std::collections::HashSet;
 use std::io::{self, Write};
 
@@ -174,7 +173,7 @@ impl<'a> Quantized<'a> {
                 };
                 let (layout, heads) = (&self.from.layers[*layer], self.config.num_attention_heads);
                 let table = position_table(&loader, layout, heads, self.relative.as_ref(), *part)?;
-                let table = table.map(|table| self.backend.read(table)).transpose()?;
+                let table = table.map(|table| self.backend.peek(&table)).transpose()?;
                 write_floats(out, table.into_iter().flatten()).map_err(failed)
             }
         }

@@ -5,9 +5,9 @@ use super::layout::{LayerLayout, PositionLayout, PositionProjection};
 use super::load::{Content, Loader};
 use super::observe::Watch;
 use super::profile::Stage;
-use crate::backend::{Attend, Backend, Columns, End, LinearForm};
-use crate::{Batch, Config, Error};
-use deberta_kernels::{AttentionMap, Precision};
+use crate::backend::{Attend, Backend, Columns, End, LinearForm, Pass};
+use crate::{Batch, Config, Error, Precision};
+use deberta_kernels::AttentionMap;
 
 /// Disentangled self-attention, without the projection of its output.
 pub(crate) struct SelfAttention<B: Backend> {
@@ -28,7 +28,7 @@ pub(crate) struct AttentionInput<'a, B: Backend> {
     pub(crate) hidden: &'a B::Matrix,
     /// What queries are made from, and what the layer's residual adds: `hidden` unless the layer decodes masks.
     pub(crate) queries: &'a B::Matrix,
-    pub(crate) batch: &'a Batch,
+    pub(crate) pass: Pass<'a, B>,
     pub(crate) slots: Option<&'a B::Slots>,
     /// Operations of attention per column of its operands.
     pub(crate) work: f64,
@@ -51,7 +51,6 @@ impl<B: Backend> SelfAttention<B> {
             Some(_) => {
                 let keys = position_table(loader, layout, heads, relative, Content::Keys)?;
                 let queries = position_table(loader, layout, heads, relative, Content::Queries)?;
-                let (keys, queries) = (keys.as_ref(), queries.as_ref());
                 let precision = loader.precision;
                 Some(
                     loader
@@ -93,12 +92,12 @@ impl<B: Backend> SelfAttention<B> {
         let AttentionInput {
             hidden,
             queries,
-            batch,
+            pass,
             slots,
             work,
         } = *input;
         let width = self.width;
-        let projection = products(batch, width, 3 * width);
+        let projection = products(pass.batch, width, 3 * width);
         let content = watch.stage(Stage::Projection, projection, || {
             backend.apply(&self.content, hidden, End::plain())
         })?;
@@ -128,9 +127,9 @@ impl<B: Backend> SelfAttention<B> {
         let observation = watch.observation(heads);
         watch.stage(Stage::Attention, work * width as f64, || {
             if heads.is_empty() {
-                Ok((backend.attend(operands, batch)?, Vec::new()))
+                Ok((backend.attend(operands, pass)?, Vec::new()))
             } else {
-                backend.attend_observed(operands, batch, observation)
+                backend.attend_observed(operands, pass, observation)
             }
         })
     }

@@ -67,8 +67,8 @@ pub(super) fn logits(
     order.sort_by_key(|&i| (lengths[i], i));
     for pass in passes(&order, lengths) {
         let batch = Batch::packed(pass.iter().map(|&i| build(i)))?;
-        let output = model.forward(&batch)?;
-        let logits = output.logits.ok_or_else(|| Error::Head {
+        let logits = model.logits(&batch)?;
+        let logits = logits.ok_or_else(|| Error::Head {
             expected: "classification".to_owned(),
             found: "no logits".to_owned(),
         })?;
