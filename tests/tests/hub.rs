@@ -8,10 +8,11 @@ mod common;
 
 use common::arrays::Arrays;
 use common::bounds::{HIDDEN, LOGITS, Tolerance, compare};
+use common::options;
 use deberta_core::checkpoint::Format;
 use deberta_core::convert::{ConvertOptions, convert};
 use deberta_core::inspect::inspect;
-use deberta_core::{Batch, HeadKind, LoadOptions, Model, Output, TextClassifier};
+use deberta_core::{Batch, HeadKind, Model, Output, TextClassifier};
 use deberta_tests::fixture;
 use ndarray::{Array2, Axis};
 use serde::Deserialize;
@@ -115,7 +116,7 @@ fn case(name: &str) -> Case {
 
 #[track_caller]
 fn load(folder: &Path, head: HeadKind) -> Model {
-    Model::load(folder, LoadOptions::default().head(head))
+    Model::load(folder, options().head(head))
         .unwrap_or_else(|error| panic!("{} as {head}: {error}", folder.display()))
 }
 
@@ -260,7 +261,7 @@ fn other_heads_are_not_there() {
                 HeadKind::ReplacedTokenDetection => "mask_predictions",
                 _ => panic!("{what}: every directory has an encoder"),
             };
-            let options = LoadOptions::default().head(head);
+            let options = options().head(head);
             let error = Model::load(case.folder(), options).expect_err(&what);
             let said = error.to_string();
             assert!(

@@ -6,11 +6,11 @@
 
 mod common;
 
-use common::Input;
 use common::arrays::Arrays;
 use common::bounds::{HIDDEN, LOGITS, compare};
+use common::{Input, options};
 use deberta_core::config::Family;
-use deberta_core::{HeadKind, LoadOptions, Model};
+use deberta_core::{HeadKind, Model};
 use deberta_tests::asset;
 
 struct Case {
@@ -66,7 +66,7 @@ fn every_case_equals_microsofts_implementation() {
     );
     for case in CASES {
         let folder = folder.join(case.name);
-        let model = Model::load(&folder, LoadOptions::default())
+        let model = Model::load(&folder, options())
             .unwrap_or_else(|error| panic!("{}: {error}", case.name));
         assert_eq!(model.config().family, case.family, "{}", case.name);
         assert_eq!(model.head(), case.head, "{}", case.name);

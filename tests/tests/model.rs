@@ -3,6 +3,7 @@
 mod common;
 
 use common::copy::ModelCopy;
+use common::options;
 use deberta_core::{Batch, Error, HeadKind, LoadOptions, Model};
 use deberta_tests::fixture;
 use std::path::Path;
@@ -156,5 +157,5 @@ fn models_are_send_and_sync() {
 }
 
 fn load(case: &str) -> Model {
-    Model::load(fixture("models").join(case), LoadOptions::default()).unwrap()
+    Model::load(fixture("models").join(case), options()).unwrap()
 }

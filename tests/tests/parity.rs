@@ -7,9 +7,9 @@
 mod common;
 
 use common::bounds::{HIDDEN, LOGITS, Tolerance, compare};
-use common::{Case, Input, case, cases};
+use common::{Case, Input, case, cases, options};
 use deberta_core::config::Family;
-use deberta_core::{Batch, Error, HeadKind, LoadOptions, Model, Output};
+use deberta_core::{Batch, Error, HeadKind, Model, Output};
 use deberta_tests::fixture;
 use ndarray::{Axis, s};
 use std::collections::BTreeMap;
@@ -132,7 +132,7 @@ fn a_sequence_is_the_same_alone_and_with_any_number_of_threads() {
     for case in cases() {
         let input = case.input();
         let batch = input.batch();
-        let load = |threads| case.load_with(LoadOptions::default().threads(threads));
+        let load = |threads| case.load_with(options().threads(threads));
         let model = load(1);
         let whole = model.forward(&batch).unwrap();
         let threaded = load(3).forward(&batch).unwrap();
@@ -168,13 +168,13 @@ fn a_masked_first_token_is_an_error_for_a_head_that_needs_it() {
         model.forward(&batch),
         Err(Error::NoClsToken { sequence: 1 })
     ));
-    let base = case.load_with(LoadOptions::default().head(HeadKind::Base));
+    let base = case.load_with(options().head(HeadKind::Base));
     assert_eq!(base.forward(&batch).unwrap().last_hidden_state.nrows(), 7);
 }
 
 #[test]
 fn ids_types_and_positions_outside_their_tables_are_errors() {
-    let load = |name| Model::load(fixture("models").join(name), LoadOptions::default()).unwrap();
+    let load = |name| Model::load(fixture("models").join(name), options()).unwrap();
     let model = load("v3");
     let rows = model.vocabulary_rows() as u32;
     let batch = Batch::packed([(vec![1, 2], vec![]), (vec![1, rows, 2], vec![])]).unwrap();

@@ -2,7 +2,9 @@
 //!
 //! The seed is fixed, so that a run repeats; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` look further.
 
-use deberta_core::{Batch, Error, HeadKind, LoadOptions, Model, Output};
+mod common;
+
+use deberta_core::{Batch, Error, HeadKind, Model, Output};
 use deberta_tests::oracle::heads::Head;
 use deberta_tests::oracle::random::broken::{self, Fault};
 use deberta_tests::oracle::random::plan::{self, Family};
@@ -86,9 +88,7 @@ fn folder(plan: &Plan, config: &Value, tensors: &Tensors) -> TempDir {
 }
 
 fn load(plan: &Plan, folder: &TempDir, threads: usize) -> Result<Model, Error> {
-    let options = LoadOptions::default()
-        .head(kind(plan.head))
-        .threads(threads);
+    let options = common::options().head(kind(plan.head)).threads(threads);
     Model::load(folder.path(), options)
 }
 

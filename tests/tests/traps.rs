@@ -7,8 +7,8 @@ mod common;
 
 use common::bounds::{HIDDEN, LOGITS, compare, distance};
 use common::copy::ModelCopy;
-use common::{Case, case};
-use deberta_core::{Batch, Error, LoadOptions, Model, Output};
+use common::{Case, case, options};
+use deberta_core::{Batch, Error, Model, Output};
 use deberta_kernels::{
     Activation, Attention, Epilogue, Isa, LayerNorm, PackedWeights, PositionTables, Precision,
     RelativePositions, SlotTable, TokenConv, disentangled_attention, linear, reference,
@@ -699,10 +699,7 @@ fn trap_18_no_product_saturates() {
     });
     let ids = array![[1_i64, 8, 11, 2]];
     let batch = Batch::from_padded(ids.view(), None, None).unwrap();
-    let small = case("v3")
-        .load_with(LoadOptions::default())
-        .forward(&batch)
-        .unwrap();
+    let small = case("v3").load_with(options()).forward(&batch).unwrap();
     let large = scaled.load().unwrap().forward(&batch).unwrap();
     let gap = distance(
         small.last_hidden_state.view(),

@@ -1,6 +1,6 @@
 //! A fixture's model with something changed.
 
-use deberta_core::{Error, LoadOptions, Model};
+use deberta_core::{Error, Model};
 use deberta_tests::fixture;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -60,7 +60,7 @@ impl ModelCopy {
     }
 
     pub fn load(&self) -> Result<Model, Error> {
-        Model::load(&self.0, LoadOptions::default())
+        Model::load(&self.0, super::options())
     }
 }
 

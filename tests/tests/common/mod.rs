@@ -10,11 +10,17 @@ pub mod copy;
 
 use arrays::Arrays;
 use bounds::Tolerance;
-use deberta_core::{Batch, HeadKind, LoadOptions, Model};
+use deberta_core::{Batch, Device, HeadKind, LoadOptions, Model};
 use deberta_tests::fixture;
 use ndarray::{Array2, Array3, Axis, s};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
+
+/// How models are loaded: on the device that `DEBERTA_DEVICE` names, the processor where it names none.
+pub fn options() -> LoadOptions {
+    let device = std::env::var("DEBERTA_DEVICE").map_or(Device::Cpu, |name| name.parse().unwrap());
+    LoadOptions::default().device(device)
+}
 
 /// One line of `cases.json`.
 #[derive(Deserialize)]
@@ -69,7 +75,7 @@ impl Case {
 
     #[track_caller]
     pub fn load(&self) -> Model {
-        self.load_with(LoadOptions::default())
+        self.load_with(options())
     }
 
     #[track_caller]
