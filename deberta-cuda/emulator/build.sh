@@ -1,10 +1,10 @@
 #!/bin/bash
 # Builds libcuda.so.1, a CUDA driver whose device is the emulator, with every kernel of kernels/*.cu in it:
 #
-#     deberta-cuda/emulator/build.sh OUT [--sanitize | --accesses]
+#     deberta-cuda/emulator/build.sh OUT [--sanitize [--undefined] | --accesses]
 #     LD_LIBRARY_PATH=OUT cargo test -p deberta-cuda
 #
-# --sanitize  with the address and undefined-behaviour sanitizers. Programs that load it need
+# --sanitize  with the address sanitizer, and with --undefined that for undefined behaviour. Programs that load it need
 #             LD_PRELOAD=$(g++ -print-file-name=libasan.so) ASAN_OPTIONS=detect_stack_use_after_return=0:detect_leaks=0
 # --accesses  with a watch on every access: races in shared memory, accesses out of bounds, misaligned accesses
 #
@@ -12,7 +12,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-out=${1:?usage: build.sh OUT [--sanitize | --accesses]}
+out=${1:?usage: build.sh OUT [--sanitize [--undefined] | --accesses]}
 shift
 kernels=$here/../kernels
 flags=(-std=c++17 -O2 -march=native -fPIC -fvisibility=hidden -fno-strict-aliasing -Wall -Wextra -Wno-unknown-pragmas -Wno-unused)
@@ -22,8 +22,11 @@ runtime=(fibers memory driver)
 while [ $# -gt 0 ]; do
   case $1 in
     --sanitize)
-      flags+=(-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined)
-      link_flags+=(-fsanitize=address,undefined) ;;
+      flags+=(-O1 -fsanitize=address)
+      link_flags+=(-fsanitize=address) ;;
+    --undefined)
+      flags+=(-g -fsanitize=undefined -fno-sanitize-recover=undefined)
+      link_flags+=(-fsanitize=undefined) ;;
     --accesses)
       flags+=(-g -DEMU_ACCESSES)
       kernel_flags+=(-fsanitize=thread)

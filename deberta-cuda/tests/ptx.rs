@@ -128,17 +128,32 @@ fn check_or_write_ptx() {
         .into_iter()
         .map(|(name, text)| (format!("{name}.cuh"), text))
         .collect();
-    let mut manifest = String::new();
-    let mut stale = Vec::new();
-    for (name, source) in files(&kernels, "cu") {
-        let path = committed.join(format!("{name}.ptx"));
-        if found {
-            let ptx = compile(&format!("{name}.cu"), &source, &headers);
+    let sources = files(&kernels, "cu");
+    // Compiling takes seconds: each source on a thread of its own.
+    let compiled: Vec<Option<String>> = std::thread::scope(|scope| {
+        let compile = |name: &str, source: &str| {
+            let ptx = compile(&format!("{name}.cu"), source, &headers);
             let ptx = ptx.unwrap_or_else(|log| panic!("{name}.cu:\n{log}"));
             assert!(ptx.contains(BUILD), "another NVRTC than {BUILD}");
+            ptx
+        };
+        let workers: Vec<_> = sources
+            .iter()
+            .map(|(name, source)| found.then(|| scope.spawn(move || compile(name, source))))
+            .collect();
+        workers
+            .into_iter()
+            .map(|worker| worker.map(|worker| worker.join().expect("a source compiles")))
+            .collect()
+    });
+    let mut manifest = String::new();
+    let mut stale = Vec::new();
+    for ((name, source), ptx) in sources.iter().zip(&compiled) {
+        let path = committed.join(format!("{name}.ptx"));
+        if let Some(ptx) = ptx {
             if bless {
-                fs::write(&path, &ptx).unwrap();
-            } else if !path.exists() || ptx != read(&path) {
+                fs::write(&path, ptx).unwrap();
+            } else if !path.exists() || *ptx != read(&path) {
                 stale.push(name.clone());
             }
         }
