@@ -1,12 +1,13 @@
 //! A device: its context, its stream and its kernels.
 
-use crate::memory::Pool;
+use crate::blas::{Blas, WORKSPACE_BYTES};
+use crate::memory::{Memory, Pool};
 use crate::{CudaError, Dtype};
 use cudarc::driver::sys::{self, CUdevice_attribute, CUfunction_attribute_enum};
 use cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaStream, result};
 use cudarc::nvrtc::Ptx;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// The CUDA version whose PTX is embedded: `1000·major + 10·minor`.
 const DRIVER: i32 = 12_040;
@@ -71,12 +72,15 @@ struct Inner {
     device: Arc<Device>,
     stream: Arc<CudaStream>,
     pool: Pool,
+    /// For the products of cuBLASLt, once there are any.
+    workspace: OnceLock<Memory>,
 }
 
 /// What all handles of a device share.
 struct Device {
     context: Arc<CudaContext>,
     loaded: Mutex<Loaded>,
+    blas: OnceLock<Option<Blas>>,
     name: String,
     multiprocessors: usize,
     shared_memory: usize,
@@ -127,6 +131,7 @@ impl Gpu {
         Self::on_new_stream(Arc::new(Device {
             context,
             loaded: Mutex::default(),
+            blas: OnceLock::new(),
             name,
             multiprocessors: multiprocessors.max(1) as usize,
             shared_memory: shared_memory.max(0) as usize,
@@ -148,6 +153,7 @@ impl Gpu {
         let stream = stream.map_err(|error| CudaError::driver("creating a stream", error))?;
         Ok(Self(Arc::new(Inner {
             pool: Pool::new(Arc::clone(&stream)),
+            workspace: OnceLock::new(),
             device,
             stream,
         })))
@@ -176,6 +182,21 @@ impl Gpu {
     /// Gives back memory that waits to be used again.
     pub fn release(&self) {
         self.0.pool.clear();
+    }
+
+    /// cuBLASLt and memory for it to use on this handle's stream, where it can be loaded.
+    pub(crate) fn blas(&self) -> Result<Option<(&Blas, &Memory)>, CudaError> {
+        let Some(blas) = self.0.device.blas.get_or_init(Blas::load) else {
+            return Ok(None);
+        };
+        let workspace = match self.0.workspace.get() {
+            Some(workspace) => workspace,
+            None => {
+                let memory = self.pool().take(WORKSPACE_BYTES)?;
+                self.0.workspace.get_or_init(|| memory)
+            }
+        };
+        Ok(Some((blas, workspace)))
     }
 
     /// Memory that matrices are made of.
@@ -238,6 +259,28 @@ impl Gpu {
     pub fn synchronize(&self) -> Result<(), CudaError> {
         let waited = self.0.stream.synchronize();
         waited.map_err(|error| CudaError::driver("waiting for the stream", error))
+    }
+
+    /// Runs something and tells how many milliseconds the device took for what it enqueued. Waits for it.
+    ///
+    /// # Errors
+    /// What `run` returns, or [`CudaError::Driver`].
+    pub fn timed<R, E: From<CudaError>>(
+        &self,
+        run: impl FnOnce() -> Result<R, E>,
+    ) -> Result<(f32, R), E> {
+        let failed = |error| CudaError::driver("measuring time", error);
+        let event = || {
+            let flags = Some(sys::CUevent_flags::CU_EVENT_DEFAULT);
+            self.0.device.context.new_event(flags).map_err(failed)
+        };
+        let (start, end) = (event()?, event()?);
+        start.record(self.stream()).map_err(failed)?;
+        let result = run()?;
+        end.record(self.stream()).map_err(failed)?;
+        end.synchronize().map_err(failed)?;
+        let elapsed = start.elapsed_ms(&end).map_err(failed)?;
+        Ok((elapsed, result))
     }
 
     fn loaded(&self) -> MutexGuard<'_, Loaded> {

@@ -15,6 +15,7 @@
 
 mod activation;
 mod attention;
+mod blas;
 mod conv;
 mod error;
 mod explicit;

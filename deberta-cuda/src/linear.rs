@@ -3,14 +3,17 @@
 use crate::activation;
 use crate::launch::{Kernel, Pointer, arguments};
 use crate::matrix::Vector;
-use crate::{CudaError, Dtype, Gpu, Matrix, Module};
+use crate::{CudaError, Dtype, Gpu, Matrix, Module, Norm, rows};
 use deberta_kernels::Activation;
+use ndarray::ArrayView2;
 
 /// The weights `W: [N, K]` of a linear layer, and its bias `[N]`.
 #[derive(Debug)]
 pub struct Linear {
     weight: Matrix,
     bias: Option<Vector>,
+    /// The bias in the type of the weights, for cuBLASLt.
+    narrow: Option<Matrix>,
 }
 
 /// The size of the blocks that compute a product: `kernels/linear.cuh`.
@@ -76,8 +79,17 @@ impl Linear {
                 found: vec![bias.len()],
             });
         }
-        let bias = bias.map(|bias| Vector::new(gpu, bias)).transpose()?;
-        Ok(Self { weight, bias })
+        let narrow = |bias: &[f32]| {
+            let row = ArrayView2::from_shape((1, bias.len()), bias);
+            row.ok()
+                .map(|row| Matrix::from_f32(gpu, row, weight.dtype()))
+        };
+        let wanted = weight.dtype() != Dtype::F32 && gpu.blas()?.is_some();
+        Ok(Self {
+            narrow: bias.filter(|_| wanted).and_then(narrow).transpose()?,
+            bias: bias.map(|bias| Vector::new(gpu, bias)).transpose()?,
+            weight,
+        })
     }
 
     /// How many numbers a row of its output has.
@@ -92,7 +104,8 @@ impl Linear {
 
     /// `activation(x·Wᵀ + b)`: `[M, K] -> [M, N]`.
     ///
-    /// A row of the result is the same whatever other rows there are.
+    /// A row of the result is the same whatever other rows there are, but where cuBLASLt is used: for large products of 16
+    /// bits, if it can be loaded and `DEBERTA_CUBLASLT` is not `off`.
     ///
     /// # Errors
     /// [`CudaError::Shape`] or [`CudaError::Argument`] where `x` has other columns than the weights or another type, or
@@ -103,18 +116,75 @@ impl Linear {
         x: &Matrix,
         activation: Activation,
     ) -> Result<Matrix, CudaError> {
-        x.check("x", x.rows(), self.weight.columns(), self.weight.dtype())?;
+        let plain = activation == Activation::Identity;
+        let narrow = self.narrow.as_ref().map(Matrix::pointer);
+        if let Some(product) = self.large_product(gpu, x, narrow.filter(|_| plain))? {
+            return match plain {
+                true => Ok(product),
+                false => rows::activate(gpu, product, self.bias.as_ref(), activation),
+            };
+        }
         let out = Matrix::new(gpu, x.rows(), self.outputs(), x.dtype())?;
-        let operands = Operands {
+        // SAFETY: the matrices have these shapes, which were checked against each other.
+        unsafe {
+            self.operands(x, &out)
+                .multiply(gpu, x.dtype(), activation)?
+        };
+        Ok(out)
+    }
+
+    /// `norm(x·Wᵀ + b + residual)`: `[M, K] -> [M, N]`.
+    ///
+    /// # Errors
+    /// As [`Linear::apply`], or where the residual or the norm have other shapes.
+    pub fn apply_and_join(
+        &self,
+        gpu: &Gpu,
+        x: &Matrix,
+        residual: &Matrix,
+        norm: &Norm,
+    ) -> Result<Matrix, CudaError> {
+        match self.large_product(gpu, x, None)? {
+            Some(product) => {
+                rows::join_biased(gpu, product, self.bias.as_ref(), Some(residual), Some(norm))
+            }
+            None => {
+                let product = self.apply(gpu, x, Activation::Identity)?;
+                rows::join(gpu, product, Some(residual), Some(norm))
+            }
+        }
+    }
+
+    /// `x·Wᵀ`, and the bias if given, by cuBLASLt where that is there and the product large.
+    fn large_product(
+        &self,
+        gpu: &Gpu,
+        x: &Matrix,
+        bias: Option<Pointer>,
+    ) -> Result<Option<Matrix>, CudaError> {
+        let dtype = self.weight.dtype();
+        x.check("x", x.rows(), self.weight.columns(), dtype)?;
+        if dtype == Dtype::F32 || Tile::choose(gpu, x.rows(), self.outputs()) != LARGE {
+            return Ok(None);
+        }
+        let Some((blas, workspace)) = gpu.blas()? else {
+            return Ok(None);
+        };
+        let out = Matrix::new(gpu, x.rows(), self.outputs(), dtype)?;
+        let operands = self.operands(x, &out);
+        // SAFETY: the matrices have these shapes, which were checked against each other.
+        let done = unsafe { blas.multiply(gpu, dtype, &operands, bias, workspace)? };
+        Ok(done.then_some(out))
+    }
+
+    fn operands(&self, x: &Matrix, out: &Matrix) -> Operands {
+        Operands {
             x: (x.pointer(), x.stride()),
             weight: (self.weight.pointer(), self.weight.stride()),
             bias: self.bias.as_ref().map(Vector::pointer),
             out: (out.pointer(), out.stride()),
             shape: [x.rows(), self.outputs(), x.columns()],
-        };
-        // SAFETY: the matrices have these shapes, which were checked against each other.
-        unsafe { operands.multiply(gpu, x.dtype(), activation)? };
-        Ok(out)
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use crate::launch::{Kernel, Pointer, arguments};
 use crate::matrix::Vector;
-use crate::{CudaError, Dtype, Gpu, Indices, Matrix, Module};
+use crate::{CudaError, Dtype, Gpu, Indices, Matrix, Module, activation};
+use deberta_kernels::Activation;
 
 /// Rows that a block of threads takes: `ROWS_PER_BLOCK` of `kernels/rows.cuh`.
 const ROWS_PER_BLOCK: usize = 4;
@@ -144,13 +145,24 @@ pub fn join(
     residual: Option<&Matrix>,
     norm: Option<&Norm>,
 ) -> Result<Matrix, CudaError> {
+    join_biased(gpu, x, None, residual, norm)
+}
+
+/// The same with a bias, of as many numbers as `x` has columns, added to `x`.
+pub(crate) fn join_biased(
+    gpu: &Gpu,
+    x: Matrix,
+    bias: Option<&Vector>,
+    residual: Option<&Matrix>,
+    norm: Option<&Norm>,
+) -> Result<Matrix, CudaError> {
     let (rows, columns, dtype) = (x.rows(), x.columns(), x.dtype());
     if let Some(residual) = residual {
         residual.check("residual", rows, columns, dtype)?;
     }
+    let added = bias.map(Vector::pointer);
     let (weight, bias, eps) = parts(norm, columns)?;
     let name = format!("join_{dtype}");
-    let added = Pointer::NULL;
     // SAFETY: these are the kernel's parameters, and the matrices have one shape. A warp has read its row before it
     // writes it.
     unsafe {
@@ -169,6 +181,33 @@ pub fn join(
                 x.stride(),
                 rows,
                 columns,
+            ],
+        )?;
+    }
+    Ok(x)
+}
+
+/// `activation(x + bias)` where `x` was; the bias has as many numbers as `x` has columns.
+pub(crate) fn activate(
+    gpu: &Gpu,
+    x: Matrix,
+    bias: Option<&Vector>,
+    activation: Activation,
+) -> Result<Matrix, CudaError> {
+    let (rows, columns) = (x.rows(), x.columns());
+    let name = format!("activate_{}", x.dtype());
+    let number = activation::number(activation)?;
+    // SAFETY: these are the kernel's parameters, and each number is read and written by one thread.
+    unsafe {
+        per_row(&name, rows, 0).enqueue(
+            gpu,
+            arguments![
+                x.pointer(),
+                x.stride(),
+                bias.map(Vector::pointer),
+                number,
+                rows,
+                columns
             ],
         )?;
     }

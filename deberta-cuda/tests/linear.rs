@@ -38,7 +38,10 @@ fn shapes_around_the_sizes_of_blocks() {
         for [rows, outputs, inputs] in shapes {
             let x = rounded(&random.matrix(rows, inputs, 1.0), dtype);
             let w = rounded(&random.matrix(outputs, inputs, 1.0), dtype);
-            let bias = random.vector(outputs);
+            // cuBLASLt takes it in the type of the matrices.
+            let bias = rounded(&random.matrix(1, outputs, 1.0), dtype)
+                .into_raw_vec_and_offset()
+                .0;
             let linear = Linear::new(&gpu, upload(&gpu, &w, dtype), Some(&bias)).unwrap();
             let found = linear
                 .apply(&gpu, &upload(&gpu, &x, dtype), Activation::Identity)

@@ -302,13 +302,18 @@ impl Backend for Cuda {
 
     fn apply(&self, layer: &Linear, x: &Matrix, end: End<'_, Self>) -> Result<Matrix, Error> {
         let gpu = &self.gpu;
-        let y = self.in_type(x, layer.dtype(), |x| {
-            Ok(layer.apply(gpu, x, end.activation)?)
-        })?;
-        match end.residual {
-            None => Ok(y),
-            Some((residual, norm)) => Ok(deberta_cuda::join(gpu, y, Some(residual), Some(norm))?),
-        }
+        self.in_type(x, layer.dtype(), |x| {
+            Ok(match (end.residual, end.activation) {
+                (None, activation) => layer.apply(gpu, x, activation)?,
+                (Some((residual, norm)), Activation::Identity) => {
+                    layer.apply_and_join(gpu, x, residual, norm)?
+                }
+                (Some((residual, norm)), activation) => {
+                    let y = layer.apply(gpu, x, activation)?;
+                    deberta_cuda::join(gpu, y, Some(residual), Some(norm))?
+                }
+            })
+        })
     }
 
     fn apply_before(
