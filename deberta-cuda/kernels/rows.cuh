@@ -111,8 +111,18 @@ struct Rows {
     const int r = row();
     if (r >= rows) return;
     x += (u64)r * (u64)stride;
-    for (int column = (int)threadIdx.x & 31; column < columns; column += 32)
-      x[column] = T::store(activate(kind, T::load(x[column]) + (bias ? bias[column] : 0.0f)));
+    for (int column = ((int)threadIdx.x & 31) * EACH; column < columns; column += 32 * EACH) {
+      if (kind == GELU) {
+        Vector<T> values = load_vector<T>(x + column);
+#pragma unroll
+        for (int e = 0; e < EACH; e++) values.at[e] = activate(GELU, values.at[e] + (bias ? bias[column + e] : 0.0f));
+        store_vector<T>(x + column, values.at);
+      } else {
+#pragma unroll 1
+        for (int e = column; e < min(column + EACH, columns); e++)
+          x[e] = T::store(activate(kind, T::load(x[e]) + (bias ? bias[e] : 0.0f)));
+      }
+    }
   }
 
   // Some rows of x.

@@ -16,6 +16,9 @@ use std::sync::{Mutex, PoisonError};
 /// What algorithms may use: what NVIDIA recommends for its newest devices.
 pub(crate) const WORKSPACE_BYTES: usize = 32 << 20;
 
+/// Rows from which on a product goes to the library. With fewer, reading the weights is what takes the time.
+pub(crate) const LEAST_ROWS: usize = 128;
+
 /// `CUBLAS_OP_T`.
 const TRANSPOSED: i32 = 1;
 

@@ -3,7 +3,7 @@
 use crate::activation;
 use crate::launch::{Kernel, Pointer, arguments};
 use crate::matrix::Vector;
-use crate::{CudaError, Dtype, Gpu, Matrix, Module, Norm, rows};
+use crate::{CudaError, Dtype, Gpu, Matrix, Module, Norm, blas, rows};
 use deberta_kernels::Activation;
 use ndarray::ArrayView2;
 
@@ -104,8 +104,8 @@ impl Linear {
 
     /// `activation(x·Wᵀ + b)`: `[M, K] -> [M, N]`.
     ///
-    /// A row of the result is the same whatever other rows there are, but where cuBLASLt is used: for large products of 16
-    /// bits, if it can be loaded and `DEBERTA_CUBLASLT` is not `off`.
+    /// A row of the result is the same whatever other rows there are, but where cuBLASLt is used: for products of many
+    /// rows of 16 bits, if it can be loaded and `DEBERTA_CUBLASLT` is not `off`.
     ///
     /// # Errors
     /// [`CudaError::Shape`] or [`CudaError::Argument`] where `x` has other columns than the weights or another type, or
@@ -155,7 +155,7 @@ impl Linear {
         }
     }
 
-    /// `x·Wᵀ`, and the bias if given, by cuBLASLt where that is there and the product large.
+    /// `x·Wᵀ`, and the bias if given, by cuBLASLt where that is there and the product has many rows.
     fn large_product(
         &self,
         gpu: &Gpu,
@@ -164,16 +164,16 @@ impl Linear {
     ) -> Result<Option<Matrix>, CudaError> {
         let dtype = self.weight.dtype();
         x.check("x", x.rows(), self.weight.columns(), dtype)?;
-        if dtype == Dtype::F32 || Tile::choose(gpu, x.rows(), self.outputs()) != LARGE {
+        if dtype == Dtype::F32 || x.rows() < blas::LEAST_ROWS {
             return Ok(None);
         }
-        let Some((blas, workspace)) = gpu.blas()? else {
+        let Some((library, workspace)) = gpu.blas()? else {
             return Ok(None);
         };
         let out = Matrix::new(gpu, x.rows(), self.outputs(), dtype)?;
         let operands = self.operands(x, &out);
         // SAFETY: the matrices have these shapes, which were checked against each other.
-        let done = unsafe { blas.multiply(gpu, dtype, &operands, bias, workspace)? };
+        let done = unsafe { library.multiply(gpu, dtype, &operands, bias, workspace)? };
         Ok(done.then_some(out))
     }
 
