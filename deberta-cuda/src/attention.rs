@@ -146,6 +146,12 @@ pub fn queries_per_task(dtype: Dtype, head_size: usize) -> usize {
     tile(dtype, head_size).1
 }
 
+/// Bytes of shared memory that a block of the fused kernel takes, which limits how many run at the same time.
+pub fn shared_bytes_per_block(dtype: Dtype, head_size: usize) -> usize {
+    let (head, block) = tile(dtype, head_size);
+    shared_bytes(dtype, head, block)
+}
+
 /// Shared memory of a block: `BYTES` of `kernels/attention.cuh`.
 fn shared_bytes(dtype: Dtype, head: usize, block: usize) -> usize {
     let row = head * dtype.bytes() + 16;

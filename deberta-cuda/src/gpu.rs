@@ -179,6 +179,16 @@ impl Gpu {
         self.0.device.shared_memory
     }
 
+    /// Bytes of the device's memory that nobody has asked the driver for.
+    ///
+    /// # Errors
+    /// [`CudaError::Driver`].
+    pub fn free_memory(&self) -> Result<usize, CudaError> {
+        let failed = |error| CudaError::driver("asking for free memory", error);
+        self.0.device.context.bind_to_thread().map_err(failed)?;
+        Ok(result::mem_get_info().map_err(failed)?.0)
+    }
+
     /// Gives back memory that waits to be used again.
     pub fn release(&self) {
         self.0.pool.clear();

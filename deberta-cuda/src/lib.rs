@@ -29,7 +29,9 @@ mod memory;
 mod rows;
 mod sequences;
 
-pub use attention::{Attention, Columns, PositionTables, Slots, queries_per_task};
+pub use attention::{
+    Attention, Columns, PositionTables, Slots, queries_per_task, shared_bytes_per_block,
+};
 pub use conv::TokenConv;
 pub use error::CudaError;
 pub use explicit::{HeadMixing, ScoreMap};

@@ -243,6 +243,36 @@ fn far_distances_share_slots() {
 }
 
 #[test]
+#[ignore = "takes minutes on the emulator"]
+fn thirty_two_thousand_tokens() {
+    let Some(gpu) = gpu() else { return };
+    let mut case = Case::new(&[32_768], 32, Dtype::Bf16);
+    case.heads = 1;
+    let operands = case.operands();
+    let run = |attention: &Attention<'_>, sequences: &deberta_cuda::Sequences| {
+        attention.apply(&gpu, sequences).unwrap().to_f32().unwrap()
+    };
+    let found = case.on_device(&gpu, &operands, run);
+    let queries = [0, 1, 63, 64, 511, 512, 16_383, 20_000, 32_704, 32_767];
+    let expected = case.expected(&operands, 0, &queries);
+    let expected: Vec<f64> = expected.iter().copied().collect();
+    let (relative, absolute) = case.bound();
+    let found = found.select(Axis(0), &queries);
+    compare("32,768 tokens", found.view(), &expected, relative, absolute);
+}
+
+#[test]
+fn shared_memory_suffices_on_every_device() {
+    // What a block can have at compute capability 8.6 and 8.9, the least of all: 99 KiB.
+    for dtype in Dtype::ALL {
+        for size in [32, 64, 128] {
+            let bytes = deberta_cuda::shared_bytes_per_block(dtype, size);
+            assert!(bytes <= 99 << 10, "{dtype}, heads of {size}: {bytes} bytes");
+        }
+    }
+}
+
+#[test]
 fn coarse_buckets_skip_slots() {
     let Some(gpu) = gpu() else { return };
     for dtype in Dtype::ALL {

@@ -4,7 +4,8 @@ mod common;
 
 use common::gpu;
 use cudarc::driver::{LaunchConfig, PushKernelArg};
-use deberta_cuda::{CudaError, Dtype, Gpu, Matrix, Module};
+use deberta_cuda::{CudaError, Dtype, Gpu, Linear, Matrix, Module, cast};
+use deberta_kernels::Activation;
 use half::{bf16, f16};
 use ndarray::Array2;
 
@@ -32,6 +33,53 @@ fn matrices_come_back_rounded_to_their_type() {
             assert_eq!(matrix.to_f32().unwrap(), rounded, "{shape:?} {dtype}");
         }
     }
+}
+
+#[test]
+fn work_that_was_done_before_allocates_nothing() {
+    let Some(gpu) = gpu() else { return };
+    let values = Array2::from_shape_fn((100, 64), |(i, j)| (i * j % 7) as f32);
+    let matrix = |dtype| Matrix::from_f32(&gpu, values.view(), dtype).unwrap();
+    let linear = Linear::new(&gpu, matrix(Dtype::F16), None).unwrap();
+    let pass = || {
+        let mut x = linear
+            .apply(&gpu, &matrix(Dtype::F16), Activation::Gelu)
+            .unwrap();
+        for _ in 0..3 {
+            let wide = cast(&gpu, &x, Dtype::F32).unwrap();
+            x = cast(&gpu, &wide, Dtype::F16).unwrap();
+        }
+        x.to_f32().unwrap()
+    };
+    let first = pass();
+    let free = gpu.free_memory().unwrap();
+    for _ in 0..3 {
+        assert_eq!(pass(), first);
+        assert_eq!(gpu.free_memory().unwrap(), free);
+    }
+}
+
+#[test]
+fn a_recording_is_replayed() {
+    let Some(gpu) = gpu() else { return };
+    let values = Array2::from_shape_fn((5, 7), |(i, j)| i as f32 - j as f32);
+    let mut x = Matrix::from_f32(&gpu, values.view(), Dtype::F32).unwrap();
+    let run = || cast(&gpu, &x, Dtype::Bf16);
+    let (graph, y) = gpu.record(run).unwrap();
+    graph.launch().unwrap();
+    assert_eq!(y.to_f32().unwrap(), values);
+    // It reads what is there when it is replayed.
+    let other = Matrix::from_f32(&gpu, (&values * 2.0).view(), Dtype::F32).unwrap();
+    gpu.stream()
+        .memcpy_dtod(other.memory(), x.memory_mut())
+        .unwrap();
+    let (milliseconds, ()) = gpu.timed(|| graph.launch()).unwrap();
+    assert!(milliseconds >= 0.0);
+    assert_eq!(y.to_f32().unwrap(), values * 2.0);
+    // An error ends a recording, and the stream goes on.
+    let failed = gpu.record(|| Matrix::new(&gpu, usize::MAX, 1, Dtype::F32));
+    assert!(failed.is_err());
+    assert_eq!(y.to_f32().unwrap().dim(), (5, 7));
 }
 
 #[test]

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The root of the workspace.
+/// The root of the workspace: `DEBERTA_ROOT`, for programs that run elsewhere than where they were built.
 pub fn workspace_root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
+    let built = || Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    std::env::var_os("DEBERTA_ROOT")
+        .map_or_else(built, PathBuf::from)
         .components()
         .collect()
 }
@@ -46,9 +47,7 @@ pub fn asset(relative: &str) -> Option<PathBuf> {
 
 /// A path below the fixtures that the repository carries, made by the scripts under `tests/reference`.
 pub fn fixture(relative: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("fixtures")
-        .join(relative)
+    workspace_root().join("tests/fixtures").join(relative)
 }
 
 /// A built example of any package. `cargo test --workspace` has built them already, in the same profile; a test of

@@ -71,6 +71,9 @@ pub struct LoadOptions {
     /// Attention and the position tables are in bf16 with [`Precision::Bf16`] and in `f32` otherwise. Normalisations and
     /// heads compute in `f32` always, and so do the words of a masked-language-model head, whose weights are bf16 unless
     /// this is [`Precision::F32`].
+    ///
+    /// On a GPU what is between layers is stored in this type too, files in 8 bits are widened to [`Precision::F16`], and the
+    /// words of a masked-language-model head are in the type of the layers.
     pub precision: Option<Precision>,
 }
 
@@ -265,7 +268,7 @@ impl Model {
     /// Hidden states and logits of every sequence in the batch.
     ///
     /// What a sequence gives depends on that sequence alone, to the last bit: neither on the others in the batch nor
-    /// on the number of threads.
+    /// on the number of threads. (On a GPU, in 16 bits, where cuBLASLt can be loaded: within their rounding.)
     ///
     /// # Errors
     /// [`Error`] for an id, type or position outside its table, a sequence without `[CLS]` where the head needs one, or
