@@ -257,6 +257,8 @@ impl Backend for Cuda {
             return Ok(Arc::clone(slots));
         }
         let slots = Arc::new(Slots::new(&self.gpu, relative)?);
+        // Other streams will read them.
+        self.gpu.synchronize()?;
         all.push((relative, Arc::clone(&slots)));
         Ok(slots)
     }

@@ -11,7 +11,7 @@ use super::pooling::Pooling;
 use super::profile::Profile;
 use crate::backend::{Backend, Cuda, Pass, contents, shape};
 use crate::{Batch, Error};
-use deberta_cuda::{Graph, Sequences, Shape};
+use deberta_cuda::{CudaError, Graph, Sequences, Shape};
 use ndarray::Array2;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -76,13 +76,30 @@ impl Sessions {
         Ok(result)
     }
 
-    /// Runs a pass, or replays it, and then something with what was computed.
+    /// Runs a pass, or replays it, and then something with what was computed. Where memory does not suffice, it is tried
+    /// once more without what other passes have left behind.
     fn computed<R>(
         &self,
         batch: &Batch,
-        then: impl FnOnce(&Cuda, &Computed<Cuda>, Pass<'_, Cuda>) -> Result<R, Error>,
+        then: impl Fn(&Cuda, &Computed<Cuda>, Pass<'_, Cuda>) -> Result<R, Error>,
     ) -> Result<R, Error> {
         self.parts.check(batch)?;
+        match self.computed_once(batch, &then) {
+            Err(error) if is_out_of_memory(&error) => {
+                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                waiting.clear();
+                drop(waiting);
+                self.computed_once(batch, then)
+            }
+            result => result,
+        }
+    }
+
+    fn computed_once<R>(
+        &self,
+        batch: &Batch,
+        then: impl Fn(&Cuda, &Computed<Cuda>, Pass<'_, Cuda>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
         self.with_session(|session| {
             let recorded = session.prepare(&self.parts, self.recordable, batch)?;
             match recorded {
@@ -100,6 +117,14 @@ impl Sessions {
             }
         })
     }
+}
+
+/// Whether the device's memory did not suffice.
+fn is_out_of_memory(error: &Error) -> bool {
+    let Error::Device { source } = error else {
+        return false;
+    };
+    matches!(source.downcast_ref(), Some(CudaError::OutOfMemory { .. }))
 }
 
 /// A session with a batch in the memory of its shape.
