@@ -179,14 +179,9 @@ impl Gpu {
         self.0.device.shared_memory
     }
 
-    /// Bytes of the device's memory that nobody has asked the driver for.
-    ///
-    /// # Errors
-    /// [`CudaError::Driver`].
-    pub fn free_memory(&self) -> Result<usize, CudaError> {
-        let failed = |error| CudaError::driver("asking for free memory", error);
-        self.0.device.context.bind_to_thread().map_err(failed)?;
-        Ok(result::mem_get_info().map_err(failed)?.0)
+    /// How often this handle and its clones have asked the driver for memory.
+    pub fn allocations(&self) -> usize {
+        self.0.pool.allocations()
     }
 
     /// Gives back memory that waits to be used again.

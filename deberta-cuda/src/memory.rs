@@ -10,7 +10,7 @@ use crate::launch::Pointer;
 use cudarc::driver::{CudaSlice, CudaStream, DevicePtr, result};
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The least that is asked of the driver, in bytes.
@@ -26,14 +26,20 @@ struct Inner {
     free: Mutex<BTreeMap<usize, Vec<CudaSlice<u8>>>>,
     /// Whether what waits is part of a recording and must not be given back.
     kept: AtomicBool,
+    /// How often the driver was asked for memory.
+    allocations: AtomicUsize,
 }
 
 impl Pool {
     /// An empty pool.
     pub(crate) fn new(stream: Arc<CudaStream>) -> Self {
         let free = Mutex::default();
-        let kept = AtomicBool::new(false);
-        Self(Arc::new(Inner { stream, free, kept }))
+        Self(Arc::new(Inner {
+            stream,
+            free,
+            kept: AtomicBool::new(false),
+            allocations: AtomicUsize::new(0),
+        }))
     }
 
     /// At least so many bytes, whose values are unspecified.
@@ -69,7 +75,13 @@ impl Pool {
         self.0.kept.store(true, Ordering::Relaxed);
     }
 
+    /// How often the driver was asked for memory.
+    pub(crate) fn allocations(&self) -> usize {
+        self.0.allocations.load(Ordering::Relaxed)
+    }
+
     fn allocate(&self, bytes: usize) -> Result<CudaSlice<u8>, CudaError> {
+        self.0.allocations.fetch_add(1, Ordering::Relaxed);
         // SAFETY: bytes have no invalid values, and whoever takes memory writes it before reading.
         let allocated = unsafe { self.0.stream.alloc::<u8>(bytes) };
         allocated.map_err(|error| {
