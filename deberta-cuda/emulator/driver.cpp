@@ -43,6 +43,7 @@ enum Result : int {
   NO_DEVICE = 100,
   INVALID_DEVICE = 101,
   INVALID_IMAGE = 200,
+  INVALID_CONTEXT = 201,
   NO_BINARY_FOR_GPU = 209,
   INVALID_PTX = 218,
   UNSUPPORTED_PTX_VERSION = 222,
@@ -60,6 +61,7 @@ const std::map<int, std::pair<const char*, const char*>> error_names = {
     {NO_DEVICE, {"CUDA_ERROR_NO_DEVICE", "no device is present"}},
     {INVALID_DEVICE, {"CUDA_ERROR_INVALID_DEVICE", "no such device"}},
     {INVALID_IMAGE, {"CUDA_ERROR_INVALID_IMAGE", "not a module"}},
+    {INVALID_CONTEXT, {"CUDA_ERROR_INVALID_CONTEXT", "the thread has no current context"}},
     {NO_BINARY_FOR_GPU, {"CUDA_ERROR_NO_BINARY_FOR_GPU", "the PTX is for newer devices"}},
     {INVALID_PTX, {"CUDA_ERROR_INVALID_PTX", "the PTX is not that of the emulated kernels"}},
     {UNSUPPORTED_PTX_VERSION, {"CUDA_ERROR_UNSUPPORTED_PTX_VERSION", "the PTX is newer than the driver"}},
@@ -353,16 +355,19 @@ Result cuMemsetD8Async(Address to, unsigned char value, size_t bytes, void* stre
 }
 Result cuMemsetD8_v2(Address to, unsigned char value, size_t bytes) { return cuMemsetD8Async(to, value, bytes, nullptr); }
 Result cuMemcpyHtoDAsync_v2(Address to, const void* from, size_t bytes, void* stream) {
+  if (!current_context) return INVALID_CONTEXT;
   if (!emu::allocated(reinterpret_cast<void*>(to), bytes)) return INVALID_VALUE;
   if (of(stream).captured && !is_pinned(from)) return CAPTURE_UNSUPPORTED;
   return enqueue(stream, [=] { return copy(reinterpret_cast<void*>(to), from, bytes); });
 }
 Result cuMemcpyDtoHAsync_v2(void* to, Address from, size_t bytes, void* stream) {
+  if (!current_context) return INVALID_CONTEXT;
   if (!emu::allocated(reinterpret_cast<void*>(from), bytes)) return INVALID_VALUE;
   if (of(stream).captured && !is_pinned(to)) return CAPTURE_UNSUPPORTED;
   return enqueue(stream, [=] { return copy(to, reinterpret_cast<void*>(from), bytes); });
 }
 Result cuMemcpyDtoDAsync_v2(Address to, Address from, size_t bytes, void* stream) {
+  if (!current_context) return INVALID_CONTEXT;
   if (!emu::allocated(reinterpret_cast<void*>(to), bytes) || !emu::allocated(reinterpret_cast<void*>(from), bytes))
     return INVALID_VALUE;
   return enqueue(stream, [=] { return copy(reinterpret_cast<void*>(to), reinterpret_cast<void*>(from), bytes); });
@@ -445,6 +450,7 @@ Result cuGraphInstantiateWithFlags(void** executable, void* graph, unsigned long
 }
 Result cuGraphUpload(void*, void*) { return SUCCESS; }
 Result cuGraphLaunch(void* executable, void* stream) {
+  if (!current_context) return INVALID_CONTEXT;
   for (const Work& work : static_cast<Graph*>(executable)->work)
     if (Result failed = enqueue(stream, work)) return failed;
   return Result(failure.load());

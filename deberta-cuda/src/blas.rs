@@ -76,6 +76,7 @@ impl Blas {
             doing: "multiplying with cuBLASLt".to_owned(),
             name: format!("{:?}", error.0),
         };
+        gpu.bind()?;
         let product = Product {
             dtype,
             shape: operands.shape,

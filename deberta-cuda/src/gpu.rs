@@ -179,6 +179,12 @@ impl Gpu {
         self.0.device.shared_memory
     }
 
+    /// Makes the device's context the calling thread's, without which the driver refuses.
+    pub(crate) fn bind(&self) -> Result<(), CudaError> {
+        let bound = self.0.device.context.bind_to_thread();
+        bound.map_err(|error| CudaError::driver("binding the device to a thread", error))
+    }
+
     /// How often this handle and its clones have asked the driver for memory.
     pub fn allocations(&self) -> usize {
         self.0.pool.allocations()
@@ -191,6 +197,7 @@ impl Gpu {
 
     /// cuBLASLt and memory for it to use on this handle's stream, where it can be loaded.
     pub(crate) fn blas(&self) -> Result<Option<(&Blas, &Memory)>, CudaError> {
+        self.bind()?;
         let Some(blas) = self.0.device.blas.get_or_init(Blas::load) else {
             return Ok(None);
         };
@@ -220,6 +227,7 @@ impl Gpu {
         name: &str,
         shared_bytes: u32,
     ) -> Result<CudaFunction, CudaError> {
+        self.bind()?;
         let mut loaded = self.loaded();
         if let Some((function, allowed)) = loaded.functions.get(name)
             && *allowed >= shared_bytes

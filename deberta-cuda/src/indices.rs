@@ -45,6 +45,7 @@ impl Indices {
         }
         let bytes: Vec<u8> = values.iter().flat_map(|i| i.to_le_bytes()).collect();
         let address = self.pointer().0;
+        gpu.bind()?;
         // SAFETY: the memory holds so many integers; work that reads them is on the same stream, before or after. The
         // bytes are not in pinned memory, so that the driver has taken them when the call returns.
         let copied =
