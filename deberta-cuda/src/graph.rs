@@ -64,6 +64,13 @@ impl Graph {
     }
 }
 
+impl Drop for Graph {
+    fn drop(&mut self) {
+        // It is destroyed after this, on whatever thread this is. What fails here can be told to nobody.
+        let _ = self.gpu.bind();
+    }
+}
+
 impl fmt::Debug for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Graph on {:?}", self.gpu)

@@ -30,6 +30,13 @@ struct Inner {
     allocations: AtomicUsize,
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Memory is given back after this, on whatever thread this is. What fails here can be told to nobody.
+        let _ = self.stream.context().bind_to_thread();
+    }
+}
+
 impl Pool {
     /// An empty pool.
     pub(crate) fn new(stream: Arc<CudaStream>) -> Self {

@@ -7,7 +7,7 @@
 use super::Output;
 use super::engine::{Computed, Engine, Parts};
 use super::observe::{Observe, Watch};
-use super::pooling::Pooling;
+use super::pooling::{Pooling, check as check_pooled};
 use super::profile::Profile;
 use crate::backend::{Backend, Cuda, Pass, contents, shape};
 use crate::{Batch, Error};
@@ -283,6 +283,8 @@ impl Engine for Sessions {
         pooling: Pooling,
         normalize: bool,
     ) -> Result<Array2<f32>, Error> {
+        // Before a session is taken: one in which something has failed is not used again.
+        check_pooled(batch, pooling)?;
         self.computed(batch, |backend, computed, pass| {
             backend.pool(&computed.hidden, pooling, normalize, pass)
         })
