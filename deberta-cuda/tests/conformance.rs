@@ -5,6 +5,7 @@
 
 mod common;
 
+use common::Random;
 use cudarc::driver::{CudaFunction, CudaStream, LaunchConfig, PushKernelArg};
 use deberta_cuda::{Gpu, Module};
 use half::{bf16, f16};
@@ -42,23 +43,6 @@ fn grid(blocks: usize, threads: u32, shared_mem_bytes: u32) -> LaunchConfig {
     }
 }
 
-/// A fixed sequence of numbers that look random.
-struct Sequence(u64);
-
-impl Sequence {
-    fn bits(&mut self) -> u32 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 32) as u32
-    }
-
-    /// Between -1 and 1.
-    fn number(&mut self) -> f32 {
-        self.bits() as f32 / (1u64 << 31) as f32 - 1.0
-    }
-}
-
 /// All numbers of 16 bits, the middles between neighbours, what is next to those, and any bits.
 fn hard_to_round(widen: impl Fn(u16) -> f32) -> Vec<f32> {
     let mut values = vec![
@@ -88,7 +72,7 @@ fn hard_to_round(widen: impl Fn(u16) -> f32) -> Vec<f32> {
         f32::MAX,
         f32::MIN,
     ]);
-    let mut sequence = Sequence(1);
+    let mut sequence = Random(1);
     values.extend((0..1 << 16).map(|_| f32::from_bits(sequence.bits())));
     values
 }
@@ -136,7 +120,7 @@ fn conversions_of_f16_are_exact() {
 #[test]
 fn pairs_have_the_first_number_in_the_low_half() {
     let Some(bench) = bench() else { return };
-    let mut sequence = Sequence(2);
+    let mut sequence = Random(2);
     let values: Vec<f32> = (0..2000).map(|_| sequence.number() * 100.0).collect();
     let count = 1000;
     let x = bench.stream.clone_htod(&values).unwrap();
@@ -181,7 +165,7 @@ fn erf(x: f64) -> f64 {
 #[test]
 fn functions_are_within_their_bounds() {
     let Some(bench) = bench() else { return };
-    let mut sequence = Sequence(3);
+    let mut sequence = Random(3);
     let mut values: Vec<f32> = (-1500..=1270).map(|i| i as f32 / 10.0).collect();
     values.extend((0..20_000).map(|_| sequence.number() * 5.0));
     values.extend((0..2_000).map(|_| sequence.number() * 1e-3));
@@ -285,7 +269,7 @@ fn shuffles_and_votes_reach_the_lanes_that_they_name() {
 
 fn check_multiplication(name: &'static str, narrow: fn(f32) -> u16, widen: fn(u16) -> f32) {
     let Some(bench) = bench() else { return };
-    let mut sequence = Sequence(4);
+    let mut sequence = Random(4);
     for round in 0..20 {
         // Whole numbers first: their sums are exact in any order, so that only a wrong place can differ.
         let mut numbers = |count: usize| -> Vec<f32> {
@@ -347,7 +331,7 @@ fn tensor_cores_multiply_f16() {
 fn tensor_cores_multiply_f32_without_its_last_bits() {
     let Some(bench) = bench() else { return };
     let kernel = bench.kernel("multiply_tf32");
-    let mut sequence = Sequence(6);
+    let mut sequence = Random(6);
     // Few bits, so that all sums are exact, and below them some that do not count.
     let mut numbers = |count: usize| -> Vec<f32> {
         let number = |_| (sequence.bits() % 64) as f32 - 31.5;

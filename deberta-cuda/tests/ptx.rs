@@ -212,8 +212,8 @@ fn resources(ptxas: &Path, device: &str, module: &str) -> Vec<(String, [u32; 4])
     found
 }
 
-/// The most registers that a thread of a kernel may take: so many blocks as its shared memory leaves room for then fit a
-/// multiprocessor's 65,536.
+/// The most registers that a thread of a kernel may take, so that several blocks fit the 65,536 of a multiprocessor. Shared
+/// memory may leave room for fewer.
 fn ceiling(kernel: &str) -> u32 {
     match kernel {
         _ if kernel.starts_with("attention_") => 255, // two blocks of 128 threads
