@@ -1,4 +1,4 @@
-// What deberta-cuda uses of cuBLASLt, libcublasLt.so, on the emulated device: plain loops. It refuses what it does not know,
+// What deberta-cuda uses of cuBLASLt, libcublasLt.so.13, on the emulated device: plain loops. It refuses what it does not know,
 // so that a wrong description of a product does not pass.
 #include <cstdint>
 #include <cstring>

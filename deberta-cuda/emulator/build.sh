@@ -4,7 +4,7 @@
 #     deberta-cuda/emulator/build.sh OUT [--sanitize [--undefined] | --accesses]
 #     LD_LIBRARY_PATH=OUT cargo test -p deberta-cuda
 #
-# and OUT/blas/libcublasLt.so, what is used of cuBLASLt: LD_LIBRARY_PATH=OUT:OUT/blas.
+# and OUT/blas/libcublasLt.so.13, what is used of cuBLASLt: LD_LIBRARY_PATH=OUT:OUT/blas.
 #
 # --sanitize  with the address sanitizer, and with --undefined that for undefined behaviour. Programs that load it need
 #             LD_PRELOAD=$(g++ -print-file-name=libasan.so) ASAN_OPTIONS=detect_stack_use_after_return=0:detect_leaks=0
@@ -85,6 +85,6 @@ g++ -shared -Wl,-soname,libcuda.so.1 -Wl,-z,defs "${objects[@]}" "${link_flags[@
 mv "$out/libcuda.so.1.new" "$out/libcuda.so.1"
 # What stands in for cuBLASLt is in a folder of its own, so that programs run with it and without.
 mkdir -p "$out/blas"
-if stale "$out/blas/libcublasLt.so" "$here/blas.cpp"; then
-  g++ "${flags[@]}" -fvisibility=default -shared "$here/blas.cpp" "$out/libcuda.so.1" "${link_flags[@]}" -o "$out/blas/libcublasLt.so"
+if stale "$out/blas/libcublasLt.so.13" "$here/blas.cpp"; then
+  g++ "${flags[@]}" -fvisibility=default -shared "$here/blas.cpp" "$out/libcuda.so.1" "${link_flags[@]}" -o "$out/blas/libcublasLt.so.13"
 fi

@@ -303,14 +303,11 @@ Result cuEventRecord(void* event, void* stream) {
 }
 Result cuEventSynchronize(void*) { return Result(failure.load()); }
 Result cuEventQuery(void*) { return Result(failure.load()); }
-Result cuEventElapsedTime_v2(float* milliseconds, void* from, void* to) {
+Result cuEventElapsedTime(float* milliseconds, void* from, void* to) {
   auto *begin = static_cast<Event*>(from), *end = static_cast<Event*>(to);
   if (!begin->recorded || !end->recorded) return INVALID_HANDLE;
   *milliseconds = std::chrono::duration<float, std::milli>(end->time - begin->time).count();
   return SUCCESS;
-}
-Result cuEventElapsedTime(float* milliseconds, void* from, void* to) {
-  return cuEventElapsedTime_v2(milliseconds, from, to);
 }
 
 // Memory

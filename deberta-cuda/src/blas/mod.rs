@@ -3,12 +3,14 @@
 //! It is not needed: `kernels/linear.cuh` computes everything. Its sums are grouped as it sees fit, so that a row may differ
 //! in the last bits with the number of rows.
 
+mod library;
+
 use crate::launch::Pointer;
 use crate::linear::Operands;
 use crate::memory::Memory;
 use crate::{CudaError, Dtype, Gpu};
-use cudarc::cublaslt::result::{self, CublasError};
 use cudarc::cublaslt::sys;
+use library::{Library, Status, checked};
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::sync::{Mutex, PoisonError};
@@ -24,6 +26,7 @@ const TRANSPOSED: i32 = 1;
 
 /// The library, and the algorithms that it has chosen.
 pub(crate) struct Blas {
+    library: Library,
     handle: sys::cublasLtHandle_t,
     /// `None` where it has none.
     algorithms: Mutex<HashMap<Product, Option<sys::cublasLtMatmulAlgo_t>>>,
@@ -44,17 +47,18 @@ struct Product {
 }
 
 impl Blas {
-    /// The library, if it is there and `DEBERTA_CUBLASLT` is not `off`.
+    /// The library, if it is there. `DEBERTA_CUBLASLT` is `off` or the file to load.
     pub(crate) fn load() -> Option<Self> {
-        if std::env::var("DEBERTA_CUBLASLT").is_ok_and(|value| value == "off") {
+        let wish = std::env::var("DEBERTA_CUBLASLT").ok();
+        if wish.as_deref() == Some("off") {
             return None;
         }
-        // SAFETY: it only tries to open the library; cudarc panics on first use where that fails, so this comes first.
-        if !unsafe { sys::is_culib_present() } {
-            return None;
-        }
-        let handle = result::create_handle().ok()?;
+        let library = Library::open(wish.as_deref())?;
+        let mut handle = std::ptr::null_mut();
+        // SAFETY: the handle is a local variable, which the call fills.
+        checked(unsafe { (library.create)(&mut handle) }).ok()?;
         Some(Self {
+            library,
             handle,
             algorithms: Mutex::default(),
         })
@@ -72,9 +76,9 @@ impl Blas {
         bias: Option<Pointer>,
         workspace: &Memory,
     ) -> Result<bool, CudaError> {
-        let failed = |error: CublasError| CudaError::Driver {
+        let failed = |status: Status| CudaError::Driver {
             doing: "multiplying with cuBLASLt".to_owned(),
-            name: format!("{:?}", error.0),
+            name: format!("{status:?}"),
         };
         gpu.bind()?;
         let product = Product {
@@ -83,7 +87,7 @@ impl Blas {
             strides: [operands.x.1, operands.weight.1, operands.out.1],
             biased: bias.is_some(),
         };
-        let call = Call::new(product, bias).map_err(failed)?;
+        let call = Call::new(&self.library, product, bias).map_err(failed)?;
         let Some(algorithm) = self.algorithm(product, &call).map_err(failed)? else {
             return Ok(false);
         };
@@ -93,15 +97,15 @@ impl Blas {
         // SAFETY: the layouts are those of the operands, for whose memory the caller vouches; the workspace is used on
         // this stream alone.
         let multiplied = unsafe {
-            result::matmul(
+            (self.library.matmul)(
                 self.handle,
                 call.description,
                 scalar(&one),
-                scalar(&zero),
                 device(operands.weight.0),
                 call.layouts[0],
                 device(operands.x.0),
                 call.layouts[1],
+                scalar(&zero),
                 device(operands.out.0),
                 call.layouts[2],
                 device(operands.out.0),
@@ -112,15 +116,15 @@ impl Blas {
                 gpu.stream().cu_stream().cast(),
             )
         };
-        multiplied.map_err(failed)?;
+        checked(multiplied).map_err(failed)?;
         Ok(true)
     }
 
     fn algorithm(
         &self,
         product: Product,
-        call: &Call,
-    ) -> Result<Option<sys::cublasLtMatmulAlgo_t>, CublasError> {
+        call: &Call<'_>,
+    ) -> Result<Option<sys::cublasLtMatmulAlgo_t>, Status> {
         let chosen = || {
             self.algorithms
                 .lock()
@@ -129,46 +133,63 @@ impl Blas {
         if let Some(&known) = chosen().get(&product) {
             return Ok(known);
         }
-        let preference = result::create_matmul_pref()?;
+        let algorithm = match self.best(call) {
+            Ok(found) => found,
+            Err(Status::CUBLAS_STATUS_NOT_SUPPORTED) => None,
+            Err(error) => return Err(error),
+        };
+        chosen().insert(product, algorithm);
+        Ok(algorithm)
+    }
+
+    /// What the library thinks is the fastest for a product.
+    fn best(&self, call: &Call<'_>) -> Result<Option<sys::cublasLtMatmulAlgo_t>, Status> {
+        use sys::cublasLtMatmulPreferenceAttributes_t::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES;
+        let library = &self.library;
+        let mut preference = std::ptr::null_mut();
+        // SAFETY: the preference is a local variable, which the call fills.
+        checked(unsafe { (library.create_preference)(&mut preference) })?;
         let bytes = WORKSPACE_BYTES as u64;
         let [weight, x, out] = call.layouts;
-        // SAFETY: the preference lives until it is destroyed here, and the attribute is a number of 64 bits.
-        let found = unsafe {
-            let set = result::set_matmul_pref_attribute(
+        let mut found = std::mem::MaybeUninit::zeroed();
+        let mut count = 0;
+        // SAFETY: the preference lives until it is destroyed here, the attribute is a number of 64 bits, and there is
+        // room for the one result that is asked for.
+        let asked = unsafe {
+            let set = checked((library.prefer)(
                 preference,
-                sys::cublasLtMatmulPreferenceAttributes_t::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+                CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
                 std::ptr::from_ref(&bytes).cast(),
                 size_of_val(&bytes),
-            );
-            let found = set.and_then(|()| {
-                let description = call.description;
-                result::get_matmul_algo_heuristic(
+            ));
+            let asked = set.and_then(|()| {
+                checked((library.algorithms)(
                     self.handle,
-                    description,
+                    call.description,
                     weight,
                     x,
                     out,
                     out,
                     preference,
-                )
+                    1,
+                    found.as_mut_ptr(),
+                    &mut count,
+                ))
             });
-            result::destroy_matmul_pref(preference)?;
-            found
+            checked((library.destroy_preference)(preference))?;
+            asked
         };
-        let algorithm = match found {
-            Ok(found) => Some(found.algo),
-            Err(CublasError(sys::cublasStatus_t::CUBLAS_STATUS_NOT_SUPPORTED)) => None,
-            Err(error) => return Err(error),
-        };
-        chosen().insert(product, algorithm);
-        Ok(algorithm)
+        asked?;
+        // SAFETY: a result is plain numbers, for which zeros are values too.
+        let found: sys::cublasLtMatmulHeuristicResult_t = unsafe { found.assume_init() };
+        Ok((count > 0).then_some(found.algo))
     }
 }
 
 impl Drop for Blas {
     fn drop(&mut self) {
         // SAFETY: nobody else has the handle. That it cannot be given back is no one's concern.
-        let _ = unsafe { result::destroy_handle(self.handle) };
+        let _ = unsafe { (self.library.destroy)(self.handle) };
     }
 }
 
@@ -176,14 +197,15 @@ impl Drop for Blas {
 ///
 /// The library takes matrices column by column. Read so, `x`, the weights and the output are their transposes, and
 /// `outᵀ = W·xᵀ`, with the weights transposed once more.
-struct Call {
+struct Call<'a> {
+    library: &'a Library,
     description: sys::cublasLtMatmulDesc_t,
     /// Of the weights, `x` and the output.
     layouts: [sys::cublasLtMatrixLayout_t; 3],
 }
 
-impl Call {
-    fn new(product: Product, bias: Option<Pointer>) -> Result<Self, CublasError> {
+impl<'a> Call<'a> {
+    fn new(library: &'a Library, product: Product, bias: Option<Pointer>) -> Result<Self, Status> {
         let [rows, columns, depth] = product.shape.map(|n| n as u64);
         let [x, weight, out] = product.strides.map(|n| n as i64);
         let number = match product.dtype {
@@ -191,11 +213,17 @@ impl Call {
             Dtype::F16 => sys::cudaDataType::CUDA_R_16F,
             Dtype::Bf16 => sys::cudaDataType::CUDA_R_16BF,
         };
-        let description = result::create_matmul_desc(
-            sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
-            sys::cudaDataType::CUDA_R_32F,
-        )?;
+        let mut description = std::ptr::null_mut();
+        // SAFETY: the description is a local variable, which the call fills.
+        checked(unsafe {
+            (library.create_description)(
+                &mut description,
+                sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
+                sys::cudaDataType::CUDA_R_32F,
+            )
+        })?;
         let mut call = Self {
+            library,
             description,
             layouts: [std::ptr::null_mut(); 3],
         };
@@ -205,7 +233,8 @@ impl Call {
             (columns, rows, out),
         ];
         for (layout, (rows, columns, stride)) in call.layouts.iter_mut().zip(shapes) {
-            *layout = result::create_matrix_layout(number, rows, columns, stride)?;
+            // SAFETY: the layout is the call's own, which the library fills.
+            checked(unsafe { (library.create_layout)(layout, number, rows, columns, stride) })?;
         }
         use sys::cublasLtMatmulDescAttributes_t as Attribute;
         call.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSA, &TRANSPOSED)?;
@@ -221,26 +250,26 @@ impl Call {
         &self,
         attribute: sys::cublasLtMatmulDescAttributes_t,
         value: &T,
-    ) -> Result<(), CublasError> {
+    ) -> Result<(), Status> {
         // SAFETY: the description lives as long as the call; the library copies the value, of the attribute's type.
-        unsafe {
-            result::set_matmul_desc_attribute(
+        checked(unsafe {
+            (self.library.describe)(
                 self.description,
                 attribute,
                 std::ptr::from_ref(value).cast(),
                 size_of::<T>(),
             )
-        }
+        })
     }
 }
 
-impl Drop for Call {
+impl Drop for Call<'_> {
     fn drop(&mut self) {
         for layout in self.layouts.into_iter().filter(|layout| !layout.is_null()) {
             // SAFETY: the layout was made by this call and is used by nothing else.
-            let _ = unsafe { result::destroy_matrix_layout(layout) };
+            let _ = unsafe { (self.library.destroy_layout)(layout) };
         }
         // SAFETY: as above.
-        let _ = unsafe { result::destroy_matmul_desc(self.description) };
+        let _ = unsafe { (self.library.destroy_description)(self.description) };
     }
 }
