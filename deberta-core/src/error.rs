@@ -20,9 +20,9 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A GPU cannot be used, or has failed.
-    #[error("the GPU cannot be used")]
+    #[error(transparent)]
     Device {
-        /// What is missing, or what the driver said: a `deberta_cuda::CudaError` where the feature `cuda` is on.
+        /// What is missing, or what the driver said: a `CudaError` where the feature `cuda` is on.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A JSON file does not parse.

@@ -76,6 +76,8 @@ pub mod tasks;
 
 pub use batch::Batch;
 pub use config::Config;
+#[cfg(feature = "cuda")]
+pub use deberta_cuda::CudaError;
 pub use deberta_kernels::{Activation, ScoreTerms};
 pub use device::{BestDevice, Device};
 pub use error::{Error, Misshapen};

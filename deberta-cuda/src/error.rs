@@ -49,6 +49,14 @@ pub enum CudaError {
         /// Bytes that the device has.
         total: usize,
     },
+    /// Memory was asked of the driver while work is recorded, for a recording could not keep it.
+    #[error(
+        "memory cannot be allocated while a graph is recorded: expected {wanted} bytes that wait for use"
+    )]
+    Recording {
+        /// Bytes that were asked for.
+        wanted: usize,
+    },
     /// A matrix or vector has another shape than the operation needs.
     #[error("{argument}: expected shape {expected:?}, found {found:?}")]
     Shape {

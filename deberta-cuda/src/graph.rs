@@ -26,7 +26,8 @@ impl Gpu {
     /// waits in the pool is kept. One thread at a time may use a handle that has recorded something.
     ///
     /// # Errors
-    /// What `run` returns, or [`CudaError::Driver`] where the driver cannot record it.
+    /// What `run` returns, [`CudaError::Recording`] where it needs more memory the second time, or [`CudaError::Driver`]
+    /// where the driver cannot record it.
     pub fn record<R, E: From<CudaError>>(
         &self,
         run: impl Fn() -> Result<R, E>,
@@ -36,7 +37,9 @@ impl Gpu {
         self.pool().keep();
         let mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
         self.stream().begin_capture(mode).map_err(failed)?;
+        self.pool().set_recording(true);
         let result = run();
+        self.pool().set_recording(false);
         // A recording is ended whatever has happened.
         let graph = self.stream().end_capture(CUgraphInstantiate_flags(0));
         let result = result?;

@@ -92,6 +92,11 @@ impl Matrix {
         })
     }
 
+    /// Bytes of the device's memory that it has.
+    pub fn bytes(&self) -> usize {
+        self.memory.len()
+    }
+
     /// Copies a matrix to the device, rounding it to its type.
     ///
     /// # Errors

@@ -26,6 +26,8 @@ struct Inner {
     free: Mutex<BTreeMap<usize, Vec<CudaSlice<u8>>>>,
     /// Whether what waits is part of a recording and must not be given back.
     kept: AtomicBool,
+    /// Whether work on the stream is recorded now: what the driver would allocate then would belong to the recording.
+    recording: AtomicBool,
     /// How often the driver was asked for memory.
     allocations: AtomicUsize,
 }
@@ -45,6 +47,7 @@ impl Pool {
             stream,
             free,
             kept: AtomicBool::new(false),
+            recording: AtomicBool::new(false),
             allocations: AtomicUsize::new(0),
         }))
     }
@@ -82,12 +85,20 @@ impl Pool {
         self.0.kept.store(true, Ordering::Relaxed);
     }
 
+    /// From now on, or no longer, there is only what waits.
+    pub(crate) fn set_recording(&self, recording: bool) {
+        self.0.recording.store(recording, Ordering::Relaxed);
+    }
+
     /// How often the driver was asked for memory.
     pub(crate) fn allocations(&self) -> usize {
         self.0.allocations.load(Ordering::Relaxed)
     }
 
     fn allocate(&self, bytes: usize) -> Result<CudaSlice<u8>, CudaError> {
+        if self.0.recording.load(Ordering::Relaxed) {
+            return Err(CudaError::Recording { wanted: bytes });
+        }
         self.0.allocations.fetch_add(1, Ordering::Relaxed);
         // SAFETY: bytes have no invalid values, and whoever takes memory writes it before reading.
         let allocated = unsafe { self.0.stream.alloc::<u8>(bytes) };

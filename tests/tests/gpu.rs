@@ -204,27 +204,87 @@ fn a_pass_is_profiled() {
     assert!(output.last_hidden_state.nrows() > 0);
 }
 
+/// Passes of several threads at once, which print how many gave the numbers of the processor: run by the next test in a
+/// process of its own.
+#[test]
+fn print_what_threads_compute() {
+    let Ok(threads) = env::var("DEBERTA_PRINT_THREADS") else {
+        return;
+    };
+    let threads: usize = threads.parse().unwrap();
+    let case = case("v3");
+    let batch = (0..6).map(|i| {
+        (
+            (0..60).map(|t| (t * 5 + i) % 40).collect::<Vec<u32>>(),
+            vec![],
+        )
+    });
+    let batch = Batch::packed(batch.collect::<Vec<_>>()).unwrap();
+    let expected = case.load_with(LoadOptions::default());
+    let expected = expected.forward(&batch).unwrap().last_hidden_state;
+    let model = match Model::load(case.folder(), on_gpu()) {
+        Ok(model) => model,
+        Err(error) => return println!("refused: {error}"),
+    };
+    let is_right = || {
+        (0..3).all(|_| match model.forward(&batch) {
+            Ok(output) => size(&(&output.last_hidden_state - &expected)) < 1e-5,
+            Err(error) => {
+                println!("refused: {error}");
+                false
+            }
+        })
+    };
+    let right = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(is_right)).collect();
+        running
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .filter(|&right| right)
+            .count()
+    });
+    println!("right: {right}");
+}
+
+#[test]
+fn threads_take_turns_where_memory_is_short() {
+    if env::var_os("DEBERTA_EMULATED").is_none() {
+        eprintln!("SKIPPED: DEBERTA_EMULATED is not set");
+        return;
+    }
+    let said = |threads: usize, memory: usize| {
+        let mut child = Command::new(env::current_exe().unwrap());
+        child.args(["--exact", "print_what_threads_compute", "--nocapture"]);
+        child.env("DEBERTA_PRINT_THREADS", threads.to_string());
+        child.env("EMU_MEMORY", memory.to_string());
+        let output = child.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    // What one thread needs, to a tenth.
+    let mut memory = 100_000;
+    while !said(1, memory).contains("right: 1") {
+        memory += memory / 10;
+        assert!(memory < 100_000_000, "never enough: {}", said(1, memory));
+    }
+    for _ in 0..3 {
+        let text = said(4, memory);
+        assert!(text.contains("right: 4"), "{memory} bytes: {text}");
+    }
+}
+
 /// Loads a model on the first GPU and prints what happens: run by the next test in a process of its own.
 #[test]
 fn print_what_loading_says() {
     if env::var_os("DEBERTA_PRINT_LOADING").is_none() {
         return;
     }
-    let source = |error: &Error| {
-        let mut text = error.to_string();
-        let mut cause = std::error::Error::source(error);
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
-        text
-    };
     match Model::load(case("v3").folder(), on_gpu()) {
         Ok(model) => println!("loaded on {}", model.device()),
-        Err(error) => println!("refused: {}", source(&error)),
+        Err(error) => println!("refused: {error}"),
     }
     let best = Device::best();
-    let reason = best.fallback.as_ref().map(source);
+    let reason = best.fallback.as_ref().map(Error::to_string);
     println!("best: {}, {reason:?}", best.device);
 }
 

@@ -11,13 +11,15 @@ use super::pooling::{Pooling, check as check_pooled};
 use super::profile::Profile;
 use crate::backend::{Backend, Cuda, Pass, contents, shape};
 use crate::{Batch, Error};
-use deberta_cuda::{CudaError, Graph, Sequences, Shape};
+use deberta_cuda::{CudaError, Graph, Matrix, Sequences, Shape};
 use ndarray::Array2;
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 /// Recordings that a session keeps at most.
 const MOST_RECORDINGS: usize = 64;
+
+/// Bytes of results that the recordings of a session keep at most, unless one alone has more.
+const MOST_BYTES: usize = 1 << 30;
 
 /// A model and the sessions that wait for a pass.
 pub(super) struct Sessions {
@@ -25,12 +27,15 @@ pub(super) struct Sessions {
     /// Whether a pass enqueues the same for all batches of a shape.
     recordable: bool,
     waiting: Mutex<Vec<Session>>,
+    /// Read by every pass, and written by one that needs the device's memory for itself.
+    memory: RwLock<()>,
 }
 
 /// A stream, and what has been recorded on it.
 struct Session {
     backend: Cuda,
-    shapes: HashMap<Shape, Recording>,
+    /// The one that was used last is at the end.
+    shapes: Vec<(Shape, Recording)>,
 }
 
 /// What is known of a shape.
@@ -54,6 +59,7 @@ impl Sessions {
             parts,
             recordable,
             waiting: Mutex::default(),
+            memory: RwLock::default(),
         }
     }
 
@@ -62,37 +68,49 @@ impl Sessions {
         &self,
         run: impl FnOnce(&mut Session) -> Result<R, Error>,
     ) -> Result<R, Error> {
-        let waiting = || self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let free = waiting().pop();
+        let free = self.waiting().pop();
         let mut session = match free {
             Some(session) => session,
             None => Session {
                 backend: self.parts.backend.with_own_stream()?,
-                shapes: HashMap::new(),
+                shapes: Vec::new(),
             },
         };
         let result = run(&mut session)?;
-        waiting().push(session);
+        self.waiting().push(session);
         Ok(result)
     }
 
-    /// Runs a pass, or replays it, and then something with what was computed. Where memory does not suffice, it is tried
-    /// once more without what other passes have left behind.
+    fn waiting(&self) -> MutexGuard<'_, Vec<Session>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs something that takes a session. Where memory does not suffice, it waits until it is alone and tries once more
+    /// without what other passes have left behind.
+    fn with_memory<R>(&self, run: impl Fn() -> Result<R, Error>) -> Result<R, Error> {
+        let shared = self.memory.read().unwrap_or_else(PoisonError::into_inner);
+        let result = run();
+        drop(shared);
+        match result {
+            Err(error) if is_out_of_memory(&error) => {
+                let alone = self.memory.write().unwrap_or_else(PoisonError::into_inner);
+                self.waiting().clear();
+                let result = run();
+                drop(alone);
+                result
+            }
+            result => result,
+        }
+    }
+
+    /// Runs a pass, or replays it, and then something with what was computed.
     fn computed<R>(
         &self,
         batch: &Batch,
         then: impl Fn(&Cuda, &Computed<Cuda>, Pass<'_, Cuda>) -> Result<R, Error>,
     ) -> Result<R, Error> {
         self.parts.check(batch)?;
-        match self.computed_once(batch, &then) {
-            Err(error) if is_out_of_memory(&error) => {
-                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-                waiting.clear();
-                drop(waiting);
-                self.computed_once(batch, then)
-            }
-            result => result,
-        }
+        self.with_memory(|| self.computed_once(batch, &then))
     }
 
     fn computed_once<R>(
@@ -143,11 +161,9 @@ impl Session {
     ) -> Result<Prepared<'_>, Error> {
         let shape = shape(batch).bucket();
         let Self { backend, shapes } = self;
-        if shapes.len() >= MOST_RECORDINGS && !shapes.contains_key(&shape) {
-            shapes.clear();
-        }
         let (gpu, contents) = (backend.gpu(), contents(batch));
-        let recording = match shapes.remove(&shape) {
+        let known = shapes.iter().position(|(known, _)| *known == shape);
+        let recording = match known.map(|index| shapes.remove(index).1) {
             None => {
                 let mut sequences = backend.sequences(shape)?;
                 sequences.write(gpu, contents)?;
@@ -156,10 +172,9 @@ impl Session {
             // The memory of a shape is as good as new: other recordings of the session may have used it.
             Some(Recording::Seen(mut sequences)) => {
                 sequences.write(gpu, contents)?;
-                if recordable {
-                    Recording::Recorded(Box::new(Recorded::new(parts, backend, sequences, batch)?))
-                } else {
-                    Recording::Seen(sequences)
+                match recordable {
+                    true => Recording::try_new(parts, backend, sequences, batch)?,
+                    false => Recording::Seen(sequences),
                 }
             }
             Some(Recording::Recorded(mut recorded)) => {
@@ -167,31 +182,68 @@ impl Session {
                 Recording::Recorded(recorded)
             }
         };
-        Ok(match shapes.entry(shape).or_insert(recording) {
-            Recording::Seen(sequences) => Prepared::Fresh(backend, sequences),
-            Recording::Recorded(recorded) => Prepared::Recorded(backend, recorded),
+        forget_oldest(shapes, recording.bytes());
+        shapes.push((shape, recording));
+        Ok(match shapes.last().map(|(_, recording)| recording) {
+            Some(Recording::Recorded(recorded)) => Prepared::Recorded(backend, recorded),
+            Some(Recording::Seen(sequences)) => Prepared::Fresh(backend, sequences),
+            None => unreachable!("one was pushed"),
         })
     }
 }
 
-impl Recorded {
-    /// Records the pass of a batch that is in its memory.
-    fn new(
+/// Makes room for one more recording, of so many bytes.
+fn forget_oldest(shapes: &mut Vec<(Shape, Recording)>, more: usize) {
+    let mut bytes = more + shapes.iter().map(|(_, kept)| kept.bytes()).sum::<usize>();
+    let count = shapes.len();
+    let mut left = count;
+    shapes.retain(|(_, kept)| {
+        let keep = left < MOST_RECORDINGS && bytes <= MOST_BYTES;
+        if !keep {
+            left -= 1;
+            bytes -= kept.bytes();
+        }
+        keep
+    });
+}
+
+impl Recording {
+    /// Records the pass of a batch that is in its memory, unless that takes memory which is not there yet.
+    fn try_new(
         parts: &Parts<Cuda>,
         backend: &Cuda,
         sequences: Sequences,
         batch: &Batch,
     ) -> Result<Self, Error> {
         let plan = &sequences;
-        let (graph, computed) = backend.gpu().record(|| {
+        let recorded = backend.gpu().record(|| {
             let nothing = Observe::default();
             parts.run(backend, Pass { batch, plan }, &mut Watch::new(&nothing))
-        })?;
-        Ok(Self {
-            sequences,
-            graph,
-            computed,
-        })
+        });
+        match recorded {
+            Ok((graph, computed)) => Ok(Self::Recorded(Box::new(Recorded {
+                sequences,
+                graph,
+                computed,
+            }))),
+            Err(Error::Device { source })
+                if matches!(source.downcast_ref(), Some(CudaError::Recording { .. })) =>
+            {
+                Ok(Self::Seen(sequences))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What its results take.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Seen(_) => 0,
+            Self::Recorded(recorded) => {
+                let Computed { hidden, logits } = &recorded.computed;
+                hidden.bytes() + logits.as_ref().map_or(0, Matrix::bytes)
+            }
+        }
     }
 }
 
@@ -224,17 +276,18 @@ impl Sessions {
     fn watched<'a>(
         &self,
         batch: &Batch,
-        watch: impl FnOnce(&Cuda) -> Watch<'a>,
+        watch: impl Fn(&Cuda) -> Watch<'a>,
     ) -> Result<(Output, Watch<'a>), Error> {
         self.parts.check(batch)?;
-        self.with_session(|session| {
+        let run = |session: &mut Session| {
             let backend = &session.backend;
             let mut watch = watch(backend);
             let plan = &backend.plan(batch)?;
             let pass = Pass { batch, plan };
             let computed = self.parts.run(backend, pass, &mut watch)?;
             Ok((self.output(backend, &computed, batch)?, watch))
-        })
+        };
+        self.with_memory(|| self.with_session(run))
     }
 }
 
