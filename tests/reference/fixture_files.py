@@ -14,10 +14,10 @@ REFERENCE = Path(__file__).resolve().parent
 FIXTURES = REFERENCE.parent / "fixtures"
 
 
-def require_pinned_versions():
-    """Stops unless every package is installed in the version that requirements.txt names."""
+def require_pinned_versions(requirements="requirements.txt"):
+    """Stops unless every package is installed in the version that the file of requirements names."""
     wrong = []
-    for line in (REFERENCE / "requirements.txt").read_text().splitlines():
+    for line in (REFERENCE / requirements).read_text().splitlines():
         name, wanted = line.strip().split("==")
         try:
             found = importlib.metadata.version(name)
@@ -26,7 +26,7 @@ def require_pinned_versions():
         if found.split("+")[0] != wanted:
             wrong.append(f"{name}: wanted {wanted}, found {found}")
     if wrong:
-        sys.exit("wrong package versions (pip install -r requirements.txt):\n  " + "\n  ".join(wrong))
+        sys.exit(f"wrong package versions (pip install -r {requirements}):\n  " + "\n  ".join(wrong))
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
 

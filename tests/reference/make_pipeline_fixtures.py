@@ -5,12 +5,10 @@
     python make_pipeline_fixtures.py shipped    # only shipped_*.json, after the shipped models changed
 """
 
-import io
 import json
 import sys
 import warnings
 
-import sentencepiece
 import torch
 from fixture_files import FIXTURES, fresh_folder, generator, require_pinned_versions, write_json, write_rows
 from parity_case import V1, V3
@@ -18,6 +16,7 @@ from pipeline_texts import NAMES, PAIRS, SENTIMENT, SMALL, corpus
 
 require_pinned_versions()
 
+from tiny_vocabulary import build_tokenizer, train_vocabulary  # noqa: E402
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors, trainers  # noqa: E402
 from transformers import (  # noqa: E402  (after the check, so that a wrong version is named first)
     AutoModelForSequenceClassification,
@@ -30,7 +29,6 @@ from transformers import (  # noqa: E402  (after the check, so that a wrong vers
     DebertaV2Config,
     DebertaV2ForSequenceClassification,
     DebertaV2ForTokenClassification,
-    DebertaV2Tokenizer,
     pipeline,
 )
 from transformers.pipelines.token_classification import AggregationStrategy  # noqa: E402
@@ -80,25 +78,6 @@ CASES = {
 V1_VOCABULARIES = {"text_v1": "version 5", "text_v1_multi_label": "version 4", "token_v1_bio": "hub"}
 # The mask takes the space before it, as in version 4; this version leaves that to the caller.
 V1_MASK = AddedToken("[MASK]", lstrip=True, special=True)
-
-
-def train_vocabulary():
-    """A SentencePiece model of the corpus, as bytes, in the layout of DeBERTa v3."""
-    out = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(corpus()), model_writer=out, model_type="unigram", vocab_size=600,
-        character_coverage=1.0, normalization_rule_name="identity", num_threads=1, shuffle_input_sentence=False,
-        pad_id=0, pad_piece="[PAD]", bos_id=1, bos_piece="[CLS]", eos_id=2, eos_piece="[SEP]", unk_id=3,
-        unk_piece="[UNK]", minloglevel=2,
-    )  # fmt: skip
-    return out.getvalue()
-
-
-def build_tokenizer(model_bytes):
-    """The tokenizer class of transformers on those pieces."""
-    spm = sentencepiece.SentencePieceProcessor(model_proto=model_bytes)
-    pieces = [(spm.id_to_piece(i), spm.get_score(i)) for i in range(len(spm))]
-    return DebertaV2Tokenizer(vocab=pieces, unk_id=3)
 
 
 def train_byte_level():
