@@ -36,6 +36,22 @@ def generator(*parts):
     return torch.Generator().manual_seed(zlib.crc32("/".join(map(str, parts)).encode()))
 
 
+def random_weights(model, gen):
+    """Weights under which answers differ from text to text."""
+    weights = {}
+    for key, tensor in sorted(model.state_dict().items()):
+        noise = torch.randn(tensor.shape, generator=gen)
+        if "LayerNorm" in key and key.endswith("weight"):
+            weights[key] = 1 + 0.1 * noise
+        elif key.endswith("bias"):
+            weights[key] = 0.2 * noise
+        elif "embeddings" in key:
+            weights[key] = noise
+        else:
+            weights[key] = noise * 1.2 / tensor[0].numel() ** 0.5
+    return weights
+
+
 def fresh_folder(path):
     """An empty folder at `path`."""
     if path.exists():

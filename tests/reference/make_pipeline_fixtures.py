@@ -10,7 +10,15 @@ import sys
 import warnings
 
 import torch
-from fixture_files import FIXTURES, fresh_folder, generator, require_pinned_versions, write_json, write_rows
+from fixture_files import (
+    FIXTURES,
+    fresh_folder,
+    generator,
+    random_weights,
+    require_pinned_versions,
+    write_json,
+    write_rows,
+)
 from parity_case import V1, V3
 from pipeline_texts import NAMES, PAIRS, SENTIMENT, SMALL, corpus
 
@@ -144,18 +152,7 @@ def random_model(kind, changes, vocab, attempt, name):
                              "intermediate_size": 24, "pad_token_id": 0, **changes})  # fmt: skip
     config._attn_implementation = "eager"
     model = model_class(kind, is_first)(config).eval()
-    gen = generator("pipeline", name, attempt)
-    weights = {}
-    for key, tensor in sorted(model.state_dict().items()):
-        noise = torch.randn(tensor.shape, generator=gen)
-        if "LayerNorm" in key and key.endswith("weight"):
-            weights[key] = 1 + 0.1 * noise
-        elif key.endswith("bias"):
-            weights[key] = 0.2 * noise
-        elif "embeddings" in key:
-            weights[key] = noise
-        else:
-            weights[key] = noise * 1.2 / tensor[0].numel() ** 0.5
+    weights = random_weights(model, generator("pipeline", name, attempt))
     if kind == "token":
         inside = [not config.id2label[i].startswith(("B-", "E-", "S-")) for i in range(config.num_labels)]
         weights["classifier.bias"] += torch.tensor(inside) * 0.8
