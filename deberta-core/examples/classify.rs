@@ -51,6 +51,9 @@ struct Options {
     /// Tokens that neighbouring windows share
     #[arg(long)]
     overlap: Option<usize>,
+    /// Read one window of a long text and leave out the rest
+    #[arg(long, conflicts_with_all = ["overlap", "merge"])]
+    truncate: bool,
     /// How the windows of a long text are merged
     #[arg(long, value_enum, default_value = "mean")]
     merge: Merge,
@@ -105,6 +108,7 @@ fn run(options: &Options) -> Result<(), Failure> {
                 Merge::Mean => WindowMerge::Mean,
                 Merge::Max => WindowMerge::Max,
             },
+            truncate: options.truncate,
         })?;
     remark::unused(classifier.model());
     if let Some(function) = options.function {

@@ -27,6 +27,7 @@ fn windows(max_length: usize, overlap: usize, merge: WindowMerge) -> WindowOptio
         max_length: Some(max_length),
         overlap: Some(overlap),
         merge,
+        ..WindowOptions::default()
     }
 }
 

@@ -291,18 +291,16 @@ impl Backend for Cpu {
         }
     }
 
-    fn gather(&self, x: &Matrix, rows: Rows, pass: Pass<'_, Self>) -> Result<Matrix, Error> {
+    fn gather(&self, x: &Matrix, rows: Rows<'_>, pass: Pass<'_, Self>) -> Result<Matrix, Error> {
         let batch = pass.batch;
-        let rows: Vec<usize> = (0..batch.len())
-            .map(|i| batch.sequence(i))
-            .flat_map(|tokens| {
-                let times = match rows {
-                    Rows::First => 1,
-                    Rows::FirstOfEach => tokens.len(),
-                };
-                std::iter::repeat_n(tokens.start, times)
-            })
-            .collect();
+        let sequences = (0..batch.len()).map(|i| batch.sequence(i));
+        let rows: Vec<usize> = match rows {
+            Rows::First => sequences.map(|tokens| tokens.start).collect(),
+            Rows::FirstOfEach => sequences
+                .flat_map(|tokens| std::iter::repeat_n(tokens.start, tokens.len()))
+                .collect(),
+            Rows::These(rows) => rows.iter().map(|&row| row as usize).collect(),
+        };
         let mut out = self.arena.matrix(rows.len(), x.columns());
         for (mut to, row) in out.view_mut().outer_iter_mut().zip(rows) {
             to.assign(&x.view().row(row));

@@ -8,8 +8,8 @@ use crate::checkpoint::MappedTable;
 use crate::model::check_pooled;
 use crate::{Activation, Batch, Error, Pooling, Precision};
 use deberta_cuda::{
-    Attention, Contents, Dtype, Gpu, HeadMixing, Linear, Matrix, Norm, Pool, PositionTables,
-    ScoreMap, Sequences, Shape, Slots, TokenConv,
+    Attention, Contents, Dtype, Gpu, HeadMixing, Indices, Linear, Matrix, Norm, Pool,
+    PositionTables, ScoreMap, Sequences, Shape, Slots, TokenConv,
 };
 use deberta_kernels::{AttentionMap, Observation, PackedWeights, RelativePositions, ScoreTerms};
 use ndarray::{Array2, Axis};
@@ -380,10 +380,15 @@ impl Backend for Cuda {
         }
     }
 
-    fn gather(&self, x: &Matrix, rows: Rows, pass: Pass<'_, Self>) -> Result<Matrix, Error> {
+    fn gather(&self, x: &Matrix, rows: Rows<'_>, pass: Pass<'_, Self>) -> Result<Matrix, Error> {
         let rows = match rows {
             Rows::First => pass.plan.first_tokens(),
             Rows::FirstOfEach => pass.plan.begin(),
+            Rows::These(rows) => {
+                // A device counts rows in 31 bits.
+                let rows: Vec<i32> = rows.iter().map(|&row| row.cast_signed()).collect();
+                Indices::new(&self.gpu, &rows)?
+            }
         };
         Ok(deberta_cuda::gather(&self.gpu, x, &rows)?)
     }

@@ -142,7 +142,7 @@ pub(crate) trait Backend: Sized + Send + Sync {
     fn gather(
         &self,
         x: &Self::Matrix,
-        rows: Rows,
+        rows: Rows<'_>,
         pass: Pass<'_, Self>,
     ) -> Result<Self::Matrix, Error>;
     /// One vector per sequence from the rows of its tokens, of Euclidean length one if `normalize`: `[B, columns]`.
@@ -224,11 +224,13 @@ pub(crate) enum By {
 
 /// Rows of a matrix that has one per token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rows {
+pub(crate) enum Rows<'a> {
     /// That of the first token of each sequence: `[B, columns]`.
     First,
     /// The same for every token of the sequence: `[T, columns]`.
     FirstOfEach,
+    /// These, which are there.
+    These(&'a [u32]),
 }
 
 /// What follows a product: `norm(activation(x) + residual)`, every part optional.

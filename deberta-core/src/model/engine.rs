@@ -26,6 +26,8 @@ pub(super) trait Engine: Send + Sync {
     fn profile(&self, batch: &Batch) -> Result<(Output, Profile), Error>;
     /// The logits of a forward pass alone.
     fn logits(&self, batch: &Batch) -> Result<Option<Array2<f32>>, Error>;
+    /// The same for these tokens alone, with a head that has logits for every token.
+    fn logits_at(&self, batch: &Batch, tokens: &[u32]) -> Result<Option<Array2<f32>>, Error>;
     /// One vector per sequence from the hidden states of the last layer.
     fn embeddings(
         &self,
@@ -100,9 +102,21 @@ impl<B: Backend> Parts<B> {
         pass: Pass<'_, B>,
         watch: &mut Watch<'_>,
     ) -> Result<Computed<B>, Error> {
+        self.run_at(backend, pass, watch, None)
+    }
+
+    /// The same with the logits of some tokens, if any are named.
+    pub(super) fn run_at(
+        &self,
+        backend: &B,
+        pass: Pass<'_, B>,
+        watch: &mut Watch<'_>,
+        only: Option<&[u32]>,
+    ) -> Result<Computed<B>, Error> {
         let states = self.encoder.forward(backend, pass, watch)?;
         let logits = watch.stage(Stage::Head, 0.0, || {
-            self.head.forward(backend, &self.encoder, &states, pass)
+            self.head
+                .forward(backend, &self.encoder, &states, pass, only)
         })?;
         Ok(Computed {
             hidden: states.last,
@@ -164,6 +178,19 @@ impl<B: Backend> Engine for Parts<B> {
             let logits = logits.map(|logits| self.backend.read(logits, self.logit_rows(batch)));
             logits.transpose()
         })
+    }
+
+    fn logits_at(&self, batch: &Batch, tokens: &[u32]) -> Result<Option<Array2<f32>>, Error> {
+        self.check(batch)?;
+        let plan = self.backend.plan(batch)?;
+        let pass = Pass { batch, plan: &plan };
+        let nothing = Observe::default();
+        let mut watch = Watch::new(&nothing);
+        let computed = self.run_at(&self.backend, pass, &mut watch, Some(tokens))?;
+        let logits = computed.logits.as_ref();
+        logits
+            .map(|logits| self.backend.read(logits, tokens.len()))
+            .transpose()
     }
 
     fn embeddings(

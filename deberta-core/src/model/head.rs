@@ -185,15 +185,21 @@ impl<B: Backend> Head<B> {
         }
     }
 
-    /// The logits: `[B, labels]` or `[T, labels]`, or none. The batch passed [`Head::check`].
+    /// The logits: `[B, labels]` or `[T, labels]`, or none. The batch passed [`Head::check`]. Of a head with logits for
+    /// every token, those of the tokens `only`, if any are named.
     pub(crate) fn forward(
         &self,
         backend: &B,
         encoder: &Encoder<B>,
         states: &Encoded<B>,
         pass: Pass<'_, B>,
+        only: Option<&[u32]>,
     ) -> Result<Option<B::Matrix>, Error> {
         let hidden = &states.last;
+        let some = |x: B::Matrix| match only {
+            Some(rows) => backend.gather(&x, Rows::These(rows), pass),
+            None => Ok(x),
+        };
         match self {
             Self::Base => Ok(None),
             Self::Sequence {
@@ -205,9 +211,12 @@ impl<B: Backend> Head<B> {
                 let pooled = backend.apply(pooler, &first, End::activation(*activation))?;
                 backend.apply(classifier, &pooled, End::plain()).map(Some)
             }
-            Self::Token { classifier } => backend.apply(classifier, hidden, End::plain()).map(Some),
-            Self::MaskedLm(head) => head.forward(backend, encoder, states, pass).map(Some),
-            Self::ReplacedToken(head) => head.forward(backend, hidden, pass).map(Some),
+            Self::Token { classifier } => {
+                let logits = backend.apply(classifier, hidden, End::plain())?;
+                some(logits).map(Some)
+            }
+            Self::MaskedLm(head) => head.forward(backend, encoder, states, pass, only).map(Some),
+            Self::ReplacedToken(head) => some(head.forward(backend, hidden, pass)?).map(Some),
         }
     }
 

@@ -165,6 +165,7 @@ pub struct Model {
     engine: Box<dyn Engine>,
     pool: Option<rayon::ThreadPool>,
     unused: Vec<String>,
+    lost_mask_decoder: bool,
 }
 
 impl Model {
@@ -182,6 +183,15 @@ impl Model {
     pub fn load(folder: impl AsRef<Path>, options: LoadOptions) -> Result<Self, Error> {
         let folder = folder.as_ref();
         let config = Config::from_file(folder.join("config.json"))?;
+        Self::with_config(config, folder, options)
+    }
+
+    /// The same with a configuration that comes from elsewhere.
+    pub(crate) fn with_config(
+        config: Config,
+        folder: &Path,
+        options: LoadOptions,
+    ) -> Result<Self, Error> {
         let kind = options.head.resolve(&config);
         let pool = options.threads.map(thread_pool).transpose()?;
         let load = || {
@@ -210,9 +220,10 @@ impl Model {
                 Device::Cuda(_) => return Err(crate::device::no_cuda()),
             };
             checkpoint.release();
-            Ok::<_, Error>((engine, precision, unused))
+            let lost = layout.has_lost_mask_decoder(config);
+            Ok::<_, Error>((engine, precision, unused, lost))
         };
-        let (engine, precision, unused) = match &pool {
+        let (engine, precision, unused, lost_mask_decoder) = match &pool {
             Some(pool) => pool.install(load)?,
             None => load()?,
         };
@@ -224,6 +235,7 @@ impl Model {
             engine,
             pool,
             unused,
+            lost_mask_decoder,
         })
     }
 
@@ -265,6 +277,12 @@ impl Model {
         self.engine.has_mask_decoder()
     }
 
+    /// Whether a masked-language-model head in Microsoft's layout lacks the enhanced mask decoder that it was trained
+    /// behind: see [`Model::has_enhanced_mask_decoder`].
+    pub fn has_lost_mask_decoder(&self) -> bool {
+        self.lost_mask_decoder
+    }
+
     /// Hidden states and logits of every sequence in the batch.
     ///
     /// What a sequence gives depends on that sequence alone, to the last bit: neither on the others in the batch nor
@@ -284,6 +302,36 @@ impl Model {
     /// As [`Model::forward`].
     pub fn logits(&self, batch: &Batch) -> Result<Option<Array2<f32>>, Error> {
         self.install(|| self.engine.logits(batch))
+    }
+
+    /// The logits of some tokens alone, in their order: of masks, where those of every token would take `T x V` numbers.
+    /// `tokens` are packed indices, and the head one that has logits for every token.
+    ///
+    /// # Errors
+    /// As [`Model::forward`], and [`Error::Argument`] for a token that the batch does not have or another head.
+    pub fn logits_at(&self, batch: &Batch, tokens: &[usize]) -> Result<Array2<f32>, Error> {
+        let refuse = |expected: String, found: String| Error::Argument {
+            name: "tokens",
+            expected,
+            found,
+        };
+        let known = |&token: &usize| u32::try_from(token).ok().filter(|_| token < batch.tokens());
+        let rows: Option<Vec<u32>> = tokens.iter().map(known).collect();
+        let rows = rows.ok_or_else(|| {
+            let most = tokens.iter().max().copied().unwrap_or_default();
+            refuse(format!("below {}", batch.tokens()), most.to_string())
+        })?;
+        let head = || {
+            refuse(
+                "a head with logits per token".to_owned(),
+                self.kind.to_string(),
+            )
+        };
+        if self.kind.is_per_sequence() {
+            return Err(head());
+        }
+        let logits = self.install(|| self.engine.logits_at(batch, &rows))?;
+        logits.ok_or_else(head)
     }
 
     /// One vector per sequence of the batch, `[B, N]`, with Euclidean length one if `normalize` says so: as

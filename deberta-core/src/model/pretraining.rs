@@ -27,22 +27,26 @@ impl<B: Backend> MaskedLm<B> {
         }
     }
 
-    /// `[T, V]`
+    /// `[T, V]`, or a row for each token of `only`.
     pub(super) fn forward(
         &self,
         backend: &B,
         encoder: &Encoder<B>,
         states: &Encoded<B>,
         pass: Pass<'_, B>,
+        only: Option<&[u32]>,
     ) -> Result<B::Matrix, Error> {
-        let end = End::activation(self.activation);
-        let transformed = match &self.mask_decoder {
-            None => backend.apply(&self.dense, &states.last, end)?,
-            Some(decoder) => {
-                let decoded = decoder.forward(backend, encoder, states.before_last(), pass)?;
-                backend.apply(&self.dense, &decoded, end)?
-            }
+        let decoded = match &self.mask_decoder {
+            None => None,
+            Some(decoder) => Some(decoder.forward(backend, encoder, states.before_last(), pass)?),
         };
+        let mut states = decoded.as_ref().unwrap_or(&states.last);
+        let some = match only {
+            None => None,
+            Some(rows) => Some(backend.gather(states, Rows::These(rows), pass)?),
+        };
+        states = some.as_ref().unwrap_or(states);
+        let transformed = backend.apply(&self.dense, states, End::activation(self.activation))?;
         let normed = backend.normalize(&self.norm, transformed)?;
         backend.apply(&self.decoder, &normed, End::plain())
     }

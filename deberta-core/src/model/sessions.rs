@@ -330,6 +330,23 @@ impl Engine for Sessions {
         })
     }
 
+    fn logits_at(&self, batch: &Batch, tokens: &[u32]) -> Result<Option<Array2<f32>>, Error> {
+        self.parts.check(batch)?;
+        let run = |session: &mut Session| {
+            let backend = &session.backend;
+            let plan = &backend.plan(batch)?;
+            let pass = Pass { batch, plan };
+            let nothing = Observe::default();
+            let mut watch = Watch::new(&nothing);
+            let computed = self.parts.run_at(backend, pass, &mut watch, Some(tokens))?;
+            let logits = computed.logits.as_ref();
+            logits
+                .map(|logits| backend.read(logits, tokens.len()))
+                .transpose()
+        };
+        self.with_memory(|| self.with_session(run))
+    }
+
     fn embeddings(
         &self,
         batch: &Batch,

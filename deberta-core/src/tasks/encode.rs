@@ -37,6 +37,22 @@ pub(super) struct Tokenized {
     pub(super) second: Option<Encoding>,
 }
 
+/// A text or a pair to read: what [`Tokenized`] owns.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Item<'a> {
+    pub(super) first: &'a Encoding,
+    pub(super) second: Option<&'a Encoding>,
+}
+
+impl Tokenized {
+    pub(super) fn item(&self) -> Item<'_> {
+        Item {
+            first: &self.first,
+            second: self.second.as_ref(),
+        }
+    }
+}
+
 impl Encoder {
     pub(super) fn new(tokenizer: DebertaTokenizer) -> Self {
         let (empty, token) = (Encoding::default(), one_token());
@@ -53,19 +69,18 @@ impl Encoder {
         }
     }
 
-    /// What a window leaves for a single text, or for the two of a pair.
-    pub(super) fn room(
+    /// Tokens of a window, special ones included, where `wanted` are asked for.
+    pub(super) fn window_length(
         &self,
         config: &Config,
-        options: &WindowOptions,
-        texts: Texts,
-    ) -> Result<Room, Error> {
+        wanted: Option<usize>,
+    ) -> Result<usize, Error> {
         let limit = if config.position_biased_input {
             config.max_position_embeddings
         } else {
             usize::MAX
         };
-        let length = match options.max_length {
+        Ok(match wanted {
             Some(length) if length > limit => {
                 return Err(Error::Argument {
                     name: "max_length",
@@ -79,7 +94,17 @@ impl Encoder {
                 .model_max_length()
                 .unwrap_or(DEFAULT_LENGTH)
                 .min(limit),
-        };
+        })
+    }
+
+    /// What a window leaves for a single text, or for the two of a pair.
+    pub(super) fn room(
+        &self,
+        config: &Config,
+        options: &WindowOptions,
+        texts: Texts,
+    ) -> Result<Room, Error> {
+        let length = self.window_length(config, options.max_length)?;
         let (specials, texts) = match texts {
             Texts::Single => (self.single, 1),
             Texts::Pair => (self.pair, 2),
@@ -87,14 +112,25 @@ impl Encoder {
         Room::new(length, specials, texts, options.overlap)
     }
 
-    /// Tokenizes inputs on all threads. Spans include leading spaces, as in the reference, whose
-    /// pipelines also take an empty second text for none.
-    pub(super) fn encode(&self, inputs: &[Input<'_>]) -> Result<Vec<Tokenized>, Error> {
+    /// Tokenizes texts on all threads, without special tokens. Spans include leading spaces, as in the reference.
+    pub(super) fn encode(&self, texts: &[&str]) -> Vec<Result<Encoding, Error>> {
         let options = EncodeOptions {
             add_special_tokens: false,
             trim_offsets: false,
             ..EncodeOptions::default()
         };
+        match self.tokenizer.encode_batch(texts, &options) {
+            Ok(encodings) => encodings.into_iter().map(Ok).collect(),
+            // Which of them it was.
+            Err(_) => texts
+                .iter()
+                .map(|&text| Ok(self.tokenizer.encode(text, &options)?))
+                .collect(),
+        }
+    }
+
+    /// Tokenizes inputs, taking a pair with an empty second text for a single text as the reference's pipelines do.
+    pub(super) fn encode_inputs(&self, inputs: &[Input<'_>]) -> Vec<Result<Tokenized, Error>> {
         let texts: Vec<&str> = inputs
             .iter()
             .flat_map(|input| match *input {
@@ -103,38 +139,53 @@ impl Encoder {
             })
             .flatten()
             .collect();
-        let mut encodings = self.tokenizer.encode_batch(&texts, &options)?.into_iter();
-        let tokenized = |input: &Input<'_>| {
-            let first = encodings.next()?;
-            let second = match input {
-                Input::Single(_) | Input::Pair(_, "") => None,
-                Input::Pair(..) => Some(encodings.next()?),
-            };
-            Some(Tokenized { first, second })
-        };
+        let mut encodings = self.encode(&texts).into_iter();
         // There is one encoding per text, so none of them is missing.
-        Ok(inputs.iter().map_while(tokenized).collect())
+        let mut next = || encodings.next().unwrap_or_else(|| Ok(Encoding::default()));
+        inputs
+            .iter()
+            .map(|input| {
+                let first = next();
+                let second = match input {
+                    Input::Single(_) | Input::Pair(_, "") => None,
+                    Input::Pair(..) => Some(next()),
+                };
+                Ok(Tokenized {
+                    first: first?,
+                    second: second.transpose()?,
+                })
+            })
+            .collect()
     }
 
     /// The ids and type ids of a window, special tokens included.
-    pub(super) fn assemble(&self, text: &Tokenized, window: &Window) -> Sequence {
-        let first = text.first.slice(window.first.clone());
-        let second = text
-            .second
-            .as_ref()
-            .map(|second| second.slice(window.second.clone()));
-        let dressed = self.tokenizer.with_special_tokens(&first, second.as_ref());
+    pub(super) fn assemble(&self, item: Item<'_>, window: &Window) -> Sequence {
+        let dressed = self.dress(item, window);
         (dressed.ids, dressed.type_ids)
     }
 
+    /// A window with its special tokens.
+    pub(super) fn dress(&self, item: Item<'_>, window: &Window) -> Encoding {
+        let first = item.first.slice(window.first.clone());
+        let second = item
+            .second
+            .map(|second| second.slice(window.second.clone()));
+        self.tokenizer.with_special_tokens(&first, second.as_ref())
+    }
+
     /// Tokens of a window, special ones included.
-    pub(super) fn length(&self, text: &Tokenized, window: &Window) -> usize {
-        let specials = if text.second.is_some() {
-            self.pair
-        } else {
-            self.single
-        };
-        specials + window.first.len() + window.second.len()
+    pub(super) fn length(&self, item: Item<'_>, window: &Window) -> usize {
+        self.specials(item.second.is_some()) + window.first.len() + window.second.len()
+    }
+
+    /// Special tokens around a single text or a pair.
+    pub(super) fn specials(&self, pair: bool) -> usize {
+        if pair { self.pair } else { self.single }
+    }
+
+    /// The tokenizer.
+    pub(super) fn tokenizer(&self) -> &DebertaTokenizer {
+        &self.tokenizer
     }
 
     /// Special tokens before a single text.

@@ -6,48 +6,33 @@
 //! answered in the order of the input; an answer does not depend on the other texts of the batch.
 
 mod aggregate;
+mod control;
+mod embed;
 mod encode;
+mod fill_mask;
+mod merged;
+mod question;
+mod reader;
+mod rerank;
 mod run;
 mod score;
+mod segment;
+mod span;
 mod text;
 mod token;
 mod window;
-
-use std::path::Path;
-
-use crate::{Config, Error, HeadChoice, HeadKind, Model};
+mod zero_shot;
 
 pub use aggregate::Aggregation;
+pub use control::{Control, Progress};
+pub use embed::Embedder;
+pub use fill_mask::{FillMask, Filled};
+pub use question::{Answer, Question, QuestionAnswerer, QuestionOptions};
+pub use rerank::{Ranked, Reranker};
 pub use score::ScoreFunction;
+pub use segment::Segment;
 pub use text::{Classification, TextClassifier};
 pub use token::{Entity, TokenClassifier};
 pub use tokenizer_spm::deberta::Input;
 pub use window::{WindowMerge, WindowOptions};
-
-/// The head to load for a task: the one it needs where neither the caller nor the configuration says.
-fn head_for(folder: &Path, choice: HeadChoice, needed: HeadKind) -> Result<HeadChoice, Error> {
-    if choice != HeadChoice::Auto {
-        return Ok(choice);
-    }
-    let config = Config::from_file(folder.join("config.json"))?;
-    Ok(if config.architectures.is_empty() {
-        HeadChoice::Only(needed)
-    } else {
-        choice
-    })
-}
-
-fn check_head(model: &Model, needed: HeadKind) -> Result<(), Error> {
-    if model.head() == needed {
-        return Ok(());
-    }
-    let named = &model.config().architectures;
-    let found = match (model.head(), named.as_slice()) {
-        (HeadKind::Base, [_, ..]) => named.join(", "),
-        (head, _) => head.to_string(),
-    };
-    Err(Error::Head {
-        expected: needed.to_string(),
-        found,
-    })
-}
+pub use zero_shot::{Candidates, LabelScore, ZeroShotClassifier};

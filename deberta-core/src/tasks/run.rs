@@ -1,15 +1,16 @@
-//! Forward passes over any number of sequences in bounded memory.
+//! Forward passes over any number of inputs in bounded memory.
 
 use std::ops::Range;
 
-use ndarray::{ArrayView2, s};
+use ndarray::{Array2, ArrayView2, s};
 
 use super::Input;
+use super::control::{Control, Portion};
 use crate::{Batch, Error, Model};
 
 /// Tokens of one forward pass. Enough to fill the matrix products, little enough that the widest
 /// intermediate (tokens × feed-forward width) of the largest published model stays near 100 MB.
-const TOKENS_AT_ONCE: usize = 4096;
+pub(super) const TOKENS_AT_ONCE: usize = 4096;
 
 /// Texts, and bytes of them, that are tokenized and held at a time.
 const TEXTS_AT_ONCE: usize = 512;
@@ -33,8 +34,86 @@ pub(super) fn bytes(input: &Input<'_>) -> usize {
     }
 }
 
+/// Answers inputs portion by portion, in their order. Inputs behind a cancelled portion are cancelled too.
+pub(super) fn in_portions<I, T>(
+    inputs: &[I],
+    size: impl Fn(&I) -> usize,
+    control: &Control<'_>,
+    mut answer: impl FnMut(&[I], Portion<'_>) -> Vec<Result<T, Error>>,
+) -> Vec<Result<T, Error>> {
+    let mut answers = Vec::with_capacity(inputs.len());
+    let total = inputs.len();
+    for range in portions(inputs.iter().map(size)) {
+        if control.is_cancelled() {
+            break;
+        }
+        let count = range.len();
+        let portion = Portion {
+            control,
+            first: range.start,
+            count,
+            total,
+        };
+        let mut some = answer(&inputs[range], portion);
+        some.resize_with(count, || Err(Error::Cancelled));
+        let failed = some.iter().any(Result::is_err);
+        answers.extend(some);
+        if failed && control.ends_at_error() {
+            return answers;
+        }
+        portion.report(1, 1);
+    }
+    answers.resize_with(total, || Err(Error::Cancelled));
+    answers
+}
+
+/// All answers, or the first error that is not the consequence of another.
+pub(super) fn all<T>(answers: Vec<Result<T, Error>>) -> Result<Vec<T>, Error> {
+    let mut good = Vec::with_capacity(answers.len());
+    let mut cancelled = None;
+    for answer in answers {
+        match answer {
+            Ok(answer) => good.push(answer),
+            Err(error @ Error::Cancelled) => cancelled = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    cancelled.map_or(Ok(good), Err)
+}
+
+/// The answer to a batch of one.
+pub(super) fn only<T>(answers: Vec<Result<T, Error>>) -> Result<T, Error> {
+    // There is one answer per input.
+    answers.into_iter().next().unwrap_or(Err(Error::Cancelled))
+}
+
+/// Works on what went well so far, whose indices `answer` is told, and puts the errors back in their places.
+pub(super) fn of_the_good<T, R>(
+    results: Vec<Result<T, Error>>,
+    answer: impl FnOnce(&[T], &[usize]) -> Vec<Result<R, Error>>,
+) -> Vec<Result<R, Error>> {
+    let (mut good, mut which) = (Vec::with_capacity(results.len()), Vec::new());
+    let mut places = Vec::with_capacity(results.len());
+    for (i, result) in results.into_iter().enumerate() {
+        places.push(match result {
+            Ok(value) => {
+                good.push(value);
+                which.push(i);
+                None
+            }
+            Err(error) => Some(error),
+        });
+    }
+    let mut answers = answer(&good, &which).into_iter();
+    let mut next = || answers.next().unwrap_or(Err(Error::Cancelled));
+    places
+        .into_iter()
+        .map(|error| error.map_or_else(&mut next, Err))
+        .collect()
+}
+
 /// Cuts a list of texts of these sizes in bytes into portions. A text of any size is a portion at least.
-pub(super) fn portions(sizes: impl ExactSizeIterator<Item = usize>) -> Vec<Range<usize>> {
+fn portions(sizes: impl ExactSizeIterator<Item = usize>) -> Vec<Range<usize>> {
     let mut portions = Vec::new();
     let count = sizes.len();
     let (mut start, mut bytes) = (0, 0usize);
@@ -52,35 +131,103 @@ pub(super) fn portions(sizes: impl ExactSizeIterator<Item = usize>) -> Vec<Range
     portions
 }
 
-/// Runs the model over sequences of these lengths and hands each one's logits to `each`.
-///
-/// Sequences are sorted by length, equal ones by index, so that passes have similar work for all
-/// threads; a sequence is built (`build`) when its turn comes.
-pub(super) fn logits(
-    model: &Model,
-    lengths: &[usize],
-    rows: Rows,
-    mut build: impl FnMut(usize) -> Sequence,
-    mut each: impl FnMut(usize, ArrayView2<'_, f32>) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let mut order: Vec<usize> = (0..lengths.len()).collect();
-    order.sort_by_key(|&i| (lengths[i], i));
-    for pass in passes(&order, lengths) {
-        let batch = Batch::packed(pass.iter().map(|&i| build(i)))?;
-        let logits = model.logits(&batch)?;
-        let logits = logits.ok_or_else(|| Error::Head {
-            expected: "classification".to_owned(),
-            found: "no logits".to_owned(),
-        })?;
-        for (row, &i) in pass.iter().enumerate() {
-            let range = match rows {
-                Rows::PerSequence => row..row + 1,
-                Rows::PerToken => batch.sequence(row),
+/// The sequences of a portion.
+pub(super) struct Sequences<'a> {
+    pub(super) portion: Portion<'a>,
+    /// What each of them costs: its tokens, or more where they are dear. A pass is bounded by [`TOKENS_AT_ONCE`].
+    pub(super) costs: &'a [usize],
+}
+
+impl Sequences<'_> {
+    /// Runs passes over the sequences and hands what comes of each to `each`: the result of its pass with its place in
+    /// the batch, or what went wrong.
+    ///
+    /// Sequences are sorted by cost, equal ones by index, so that passes have similar work for all threads; a sequence
+    /// is built (`build`) when its turn comes. A pass that fails is taken apart, so that only those fail that must.
+    pub(super) fn run<R>(
+        &self,
+        mut build: impl FnMut(usize) -> Sequence,
+        mut forward: impl FnMut(&Batch, &[usize]) -> Result<R, Error>,
+        mut each: impl FnMut(usize, Result<(&R, &Batch, usize), Error>),
+    ) {
+        let mut order: Vec<usize> = (0..self.costs.len()).collect();
+        order.sort_by_key(|&i| (self.costs[i], i));
+        let whole = self
+            .costs
+            .iter()
+            .fold(0, |sum: usize, &cost| sum.saturating_add(cost));
+        let mut done = 0usize;
+        let control = self.portion.control;
+        let mut failed = false;
+        for pass in passes(&order, self.costs) {
+            if control.is_cancelled() || (failed && control.ends_at_error()) {
+                pass.iter().for_each(|&i| each(i, Err(Error::Cancelled)));
+                continue;
+            }
+            let mut run = |pass: &[usize]| {
+                let batch = Batch::packed(pass.iter().map(|&i| build(i)))?;
+                let result = forward(&batch, pass)?;
+                Ok::<_, Error>((batch, result))
             };
-            each(i, logits.slice(s![range, ..]))?;
+            match run(pass) {
+                Ok((batch, result)) => {
+                    for (row, &i) in pass.iter().enumerate() {
+                        each(i, Ok((&result, &batch, row)));
+                    }
+                }
+                Err(error) if pass.len() == 1 || control.ends_at_error() => {
+                    failed = true;
+                    each(pass[0], Err(error));
+                    pass[1..]
+                        .iter()
+                        .for_each(|&i| each(i, Err(Error::Cancelled)));
+                }
+                Err(_) => {
+                    for &i in pass {
+                        match run(&[i]) {
+                            Ok((batch, result)) => each(i, Ok((&result, &batch, 0))),
+                            Err(error) => each(i, Err(error)),
+                        }
+                    }
+                }
+            }
+            done += pass.iter().map(|&i| self.costs[i]).sum::<usize>();
+            self.portion.report(done, whole);
         }
     }
-    Ok(())
+
+    /// The same with the logits of each sequence.
+    pub(super) fn logits(
+        &self,
+        model: &Model,
+        rows: Rows,
+        build: impl FnMut(usize) -> Sequence,
+        mut each: impl FnMut(usize, Result<ArrayView2<'_, f32>, Error>),
+    ) {
+        self.run(
+            build,
+            |batch, _| logits_of(model, batch),
+            |i, result| {
+                each(
+                    i,
+                    result.map(|(logits, batch, row)| {
+                        let range = match rows {
+                            Rows::PerSequence => row..row + 1,
+                            Rows::PerToken => batch.sequence(row),
+                        };
+                        logits.slice(s![range, ..])
+                    }),
+                );
+            },
+        );
+    }
+}
+
+fn logits_of(model: &Model, batch: &Batch) -> Result<Array2<f32>, Error> {
+    model.logits(batch)?.ok_or_else(|| Error::Head {
+        expected: "a task".to_owned(),
+        found: "no logits".to_owned(),
+    })
 }
 
 /// Cuts the order into passes of bounded size, each with at least one sequence.

@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
-use tokenizer_spm::deberta::DebertaTokenizer;
+use tokenizer_spm::deberta::{DebertaTokenizer, TruncationStrategy};
 
-use super::encode::{Encoder, Texts};
-use super::run::{self, Rows};
-use super::window::{self, Room, Window, WindowMerge, WindowOptions};
+use super::control::{Control, Portion};
+use super::encode::{Item, Texts};
+use super::merged::Merged;
+use super::reader::Reader;
+use super::run;
+use super::window::WindowOptions;
 use super::{Input, ScoreFunction};
 use crate::{Error, HeadKind, LoadOptions, Model};
 
@@ -24,8 +27,7 @@ use crate::{Error, HeadKind, LoadOptions, Model};
 /// ```
 #[derive(Debug)]
 pub struct TextClassifier {
-    model: Model,
-    encoder: Encoder,
+    reader: Reader,
     function: ScoreFunction,
     windows: WindowOptions,
 }
@@ -57,11 +59,9 @@ impl TextClassifier {
     ///
     /// # Errors
     /// As [`TextClassifier::load`].
-    pub fn load_with(folder: impl AsRef<Path>, mut options: LoadOptions) -> Result<Self, Error> {
-        let folder = folder.as_ref();
-        options.head = super::head_for(folder, options.head, HeadKind::SequenceClassification)?;
-        let model = Model::load(folder, options)?;
-        Self::from_parts(model, DebertaTokenizer::from_dir(folder)?)
+    pub fn load_with(folder: impl AsRef<Path>, options: LoadOptions) -> Result<Self, Error> {
+        let needed = HeadKind::SequenceClassification;
+        Self::new(Reader::load(folder.as_ref(), options, needed)?)
     }
 
     /// Combines a model and a tokenizer.
@@ -69,17 +69,19 @@ impl TextClassifier {
     /// # Errors
     /// [`Error::Head`] where the model has another head.
     pub fn from_parts(model: Model, tokenizer: DebertaTokenizer) -> Result<Self, Error> {
-        super::check_head(&model, HeadKind::SequenceClassification)?;
-        let encoder = Encoder::new(tokenizer);
-        let function = ScoreFunction::for_config(model.config());
-        let classifier = Self {
-            model,
-            encoder,
+        let needed = HeadKind::SequenceClassification;
+        Self::new(Reader::new(model, tokenizer, needed)?)
+    }
+
+    fn new(reader: Reader) -> Result<Self, Error> {
+        let windows = WindowOptions::default();
+        reader.room(&windows, Texts::Single)?;
+        let function = ScoreFunction::for_config(reader.config());
+        Ok(Self {
+            reader,
             function,
-            windows: WindowOptions::default(),
-        };
-        classifier.room(Texts::Single)?;
-        Ok(classifier)
+            windows,
+        })
     }
 
     /// Replaces the function that turns logits into scores.
@@ -95,14 +97,14 @@ impl TextClassifier {
     /// [`Error::Argument`] where a window would have no room, be longer than the model allows, or
     /// overlap its neighbour entirely.
     pub fn with_windows(mut self, options: &WindowOptions) -> Result<Self, Error> {
+        self.reader.room(options, Texts::Single)?;
         self.windows = options.clone();
-        self.room(Texts::Single)?;
         Ok(self)
     }
 
     /// The model.
     pub fn model(&self) -> &Model {
-        &self.model
+        &self.reader.model
     }
 
     /// The label with the highest score.
@@ -110,9 +112,7 @@ impl TextClassifier {
     /// # Errors
     /// Where the tokenizer or the model refuses the text.
     pub fn classify<'a>(&self, input: impl Into<Input<'a>>) -> Result<Classification, Error> {
-        let best = single(self.top_k_batch(&[input.into()], 1)?)
-            .into_iter()
-            .next();
+        let best = self.top_k(input, 1)?.into_iter().next();
         best.ok_or_else(|| Error::Head {
             expected: "at least one label".to_owned(),
             found: "none".to_owned(),
@@ -127,7 +127,7 @@ impl TextClassifier {
         &self,
         input: impl Into<Input<'a>>,
     ) -> Result<Vec<Classification>, Error> {
-        Ok(single(self.classify_all_batch(&[input.into()])?))
+        self.top_k(input, usize::MAX)
     }
 
     /// The `k` labels with the highest scores, or all where there are fewer.
@@ -139,7 +139,7 @@ impl TextClassifier {
         input: impl Into<Input<'a>>,
         k: usize,
     ) -> Result<Vec<Classification>, Error> {
-        Ok(single(self.top_k_batch(&[input.into()], k)?))
+        run::only(self.top_k_each(&[input.into()], k, &Control::until_error()))
     }
 
     /// The best label of each input, in their order.
@@ -171,156 +171,76 @@ impl TextClassifier {
         inputs: &[Input<'_>],
         k: usize,
     ) -> Result<Vec<Vec<Classification>>, Error> {
-        let mut answers = Vec::with_capacity(inputs.len());
-        for portion in run::portions(inputs.iter().map(run::bytes)) {
-            let offset = portion.start;
-            for merged in self.logits(&inputs[portion], offset)? {
-                answers.push(self.rank(&merged, k));
-            }
-        }
-        Ok(answers)
+        run::all(self.top_k_each(inputs, k, &Control::until_error()))
+    }
+
+    /// As [`TextClassifier::top_k_batch`], with a result for each input, and control over the work.
+    pub fn top_k_each(
+        &self,
+        inputs: &[Input<'_>],
+        k: usize,
+        control: &Control<'_>,
+    ) -> Vec<Result<Vec<Classification>, Error>> {
+        run::in_portions(inputs, run::bytes, control, |inputs, portion| {
+            let merged = self.logits(inputs, portion).into_iter();
+            merged
+                .map(|merged| merged.map(|merged| self.rank(&merged, k)))
+                .collect()
+        })
     }
 
     /// The merged logits of each input of a portion.
-    fn logits(&self, inputs: &[Input<'_>], offset: usize) -> Result<Vec<Merged>, Error> {
-        let texts = self.model.install(|| self.encoder.encode(inputs))?;
-        let mut merged = Vec::with_capacity(texts.len());
-        let mut windows: Vec<(usize, Window)> = Vec::new();
-        for (i, text) in texts.iter().enumerate() {
-            let cut = match &text.second {
-                None => window::over_text(text.first.len(), self.room(Texts::Single)?),
-                Some(second) => {
-                    window::over_pair(text.first.len(), second.len(), self.room(Texts::Pair)?)
-                }
-            };
-            merged.push(Merged::new(
-                self.windows.merge,
-                self.model.config().num_labels(),
-                cut.len(),
-            ));
-            windows.extend(cut.into_iter().map(|window| (i, window)));
-        }
-        let lengths: Vec<usize> = windows
-            .iter()
-            .map(|(i, w)| self.encoder.length(&texts[*i], w))
-            .collect();
-        run::logits(
-            &self.model,
-            &lengths,
-            Rows::PerSequence,
-            |job| {
-                self.encoder
-                    .assemble(&texts[windows[job].0], &windows[job].1)
-            },
-            |job, logits| {
-                let (i, window) = &windows[job];
-                if logits.iter().any(|x| !x.is_finite()) {
-                    return Err(Error::NotFiniteOutput { input: offset + i });
-                }
-                merged[*i].add(logits.iter().copied(), window.weight);
-                Ok(())
-            },
-        )?;
-        Ok(merged)
-    }
-
-    fn room(&self, texts: Texts) -> Result<Room, Error> {
-        self.encoder.room(self.model.config(), &self.windows, texts)
+    fn logits(&self, inputs: &[Input<'_>], portion: Portion<'_>) -> Vec<Result<Merged, Error>> {
+        let reader = &self.reader;
+        let texts = reader
+            .model
+            .install(|| reader.encoder.encode_inputs(inputs));
+        run::of_the_good(texts, |texts, which| {
+            let items: Vec<Item<'_>> = texts.iter().map(|text| text.item()).collect();
+            reader.merged_logits(
+                &items,
+                &self.windows,
+                TruncationStrategy::LongestFirst,
+                portion,
+                |i| which[i],
+            )
+        })
     }
 
     fn rank(&self, merged: &Merged, k: usize) -> Vec<Classification> {
-        let scores = self.function.apply(&merged.logits());
-        let mut order: Vec<usize> = (0..scores.len()).collect();
+        let mut labels = self.in_order(merged);
         // Stable: equal scores keep the order of the logits.
-        order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
-        order.truncate(k);
-        let labels = &self.model.config().labels;
-        let classification = |index| Classification {
-            label: labels.name(index).unwrap_or_default().to_owned(),
-            score: scores[index],
+        labels.sort_by(|a, b| b.score.total_cmp(&a.score));
+        labels.truncate(k);
+        labels
+    }
+
+    /// All labels in the order of the logits.
+    pub(super) fn in_order(&self, merged: &Merged) -> Vec<Classification> {
+        let scores = self.function.apply(&merged.logits());
+        let labels = self.reader.config().labels.names();
+        let classification = |(index, (label, score)): (usize, (&String, f32))| Classification {
+            label: label.clone(),
+            score,
             index,
             windows: merged.windows,
         };
-        order.into_iter().map(classification).collect()
-    }
-}
-
-/// The answer to a batch of one.
-fn single<T: Default>(answers: Vec<T>) -> T {
-    answers.into_iter().next().unwrap_or_default()
-}
-
-/// Logits of one text, gathered window by window.
-#[derive(Debug)]
-struct Merged {
-    merge: WindowMerge,
-    values: Vec<f64>,
-    weight: f64,
-    windows: usize,
-}
-
-impl Merged {
-    fn new(merge: WindowMerge, labels: usize, windows: usize) -> Self {
-        let start = match merge {
-            WindowMerge::Mean => 0.0,
-            WindowMerge::Max => f64::NEG_INFINITY,
-        };
-        Self {
-            merge,
-            values: vec![start; labels],
-            weight: 0.0,
-            windows,
-        }
+        let labels = labels.iter().zip(scores).enumerate();
+        labels.map(classification).collect()
     }
 
-    fn add(&mut self, logits: impl Iterator<Item = f32>, weight: usize) {
-        let weight = weight as f64;
-        for (value, logit) in self.values.iter_mut().zip(logits) {
-            match self.merge {
-                WindowMerge::Mean => *value += weight * f64::from(logit),
-                WindowMerge::Max => *value = value.max(f64::from(logit)),
-            }
-        }
-        self.weight += weight;
+    pub(super) fn reader(&self) -> &Reader {
+        &self.reader
     }
 
-    fn logits(&self) -> Vec<f32> {
-        let divisor = match self.merge {
-            WindowMerge::Mean => self.weight,
-            WindowMerge::Max => 1.0,
-        };
-        self.values
-            .iter()
-            .map(|value| (value / divisor) as f32)
-            .collect()
+    pub(super) fn windows(&self) -> &WindowOptions {
+        &self.windows
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_window_keeps_its_logits_bit_for_bit() {
-        let logits = [0.1f32, -3.3, 7.7e-8, 1e30];
-        for weight in [1, 3, 510, 261_121] {
-            let mut mean = Merged::new(WindowMerge::Mean, 4, 1);
-            mean.add(logits.into_iter(), weight);
-            assert_eq!(mean.logits(), logits, "{weight}");
-        }
-    }
-
-    #[test]
-    fn windows_are_merged_as_documented() {
-        let mut mean = Merged::new(WindowMerge::Mean, 2, 2);
-        mean.add([4.0, 0.0].into_iter(), 3);
-        mean.add([0.0, 8.0].into_iter(), 1);
-        assert_eq!(mean.logits(), [3.0, 2.0]);
-        let mut max = Merged::new(WindowMerge::Max, 2, 2);
-        max.add([-4.0, 0.5].into_iter(), 3);
-        max.add([-5.0, 8.0].into_iter(), 1);
-        assert_eq!(max.logits(), [-4.0, 8.0]);
-    }
 
     #[test]
     fn classifiers_are_shared_between_threads() {

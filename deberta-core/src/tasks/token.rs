@@ -3,13 +3,15 @@
 use std::ops::Range;
 use std::path::Path;
 
-use tokenizer_spm::deberta::DebertaTokenizer;
+use tokenizer_spm::deberta::{DebertaTokenizer, Encoding};
 
-use super::Input;
 use super::aggregate::{Aggregation, Group, Tokens, aggregate};
-use super::encode::{Encoder, Texts, Tokenized};
-use super::run::{self, Rows};
+use super::control::{Control, Portion};
+use super::encode::{Item, Texts};
+use super::reader::Reader;
+use super::run::{self, Rows, Sequences};
 use super::score::softmax;
+use super::span::{Characters, Span};
 use super::window::{self, Room, Window, WindowOptions};
 use crate::{Error, HeadKind, LoadOptions, Model};
 
@@ -25,8 +27,7 @@ use crate::{Error, HeadKind, LoadOptions, Model};
 /// ```
 #[derive(Debug)]
 pub struct TokenClassifier {
-    model: Model,
-    encoder: Encoder,
+    reader: Reader,
     room: Room,
     aggregation: Aggregation,
     ignored: Vec<String>,
@@ -64,11 +65,9 @@ impl TokenClassifier {
     ///
     /// # Errors
     /// As [`TokenClassifier::load`].
-    pub fn load_with(folder: impl AsRef<Path>, mut options: LoadOptions) -> Result<Self, Error> {
-        let folder = folder.as_ref();
-        options.head = super::head_for(folder, options.head, HeadKind::TokenClassification)?;
-        let model = Model::load(folder, options)?;
-        Self::from_parts(model, DebertaTokenizer::from_dir(folder)?)
+    pub fn load_with(folder: impl AsRef<Path>, options: LoadOptions) -> Result<Self, Error> {
+        let needed = HeadKind::TokenClassification;
+        Self::new(Reader::load(folder.as_ref(), options, needed)?)
     }
 
     /// Combines a model and a tokenizer.
@@ -76,13 +75,15 @@ impl TokenClassifier {
     /// # Errors
     /// [`Error::Head`] where the model has another head.
     pub fn from_parts(model: Model, tokenizer: DebertaTokenizer) -> Result<Self, Error> {
-        super::check_head(&model, HeadKind::TokenClassification)?;
-        let encoder = Encoder::new(tokenizer);
-        let room = encoder.room(model.config(), &WindowOptions::default(), Texts::Single)?;
+        let needed = HeadKind::TokenClassification;
+        Self::new(Reader::new(model, tokenizer, needed)?)
+    }
+
+    fn new(reader: Reader) -> Result<Self, Error> {
+        let room = reader.room(&WindowOptions::default(), Texts::Single)?;
         let (aggregation, ignored) = (Aggregation::default(), vec!["O".to_owned()]);
         Ok(Self {
-            model,
-            encoder,
+            reader,
             room,
             aggregation,
             ignored,
@@ -111,17 +112,16 @@ impl TokenClassifier {
     ///
     /// # Errors
     /// [`Error::Argument`] where a window would have no room, be longer than the model allows, or
-    /// overlap its neighbour entirely.
+    /// overlap its neighbour entirely, and where the text would be cut off (`truncate`).
     pub fn with_windows(mut self, options: &WindowOptions) -> Result<Self, Error> {
-        self.room = self
-            .encoder
-            .room(self.model.config(), options, Texts::Single)?;
+        options.refuse_truncation()?;
+        self.room = self.reader.room(options, Texts::Single)?;
         Ok(self)
     }
 
     /// The model.
     pub fn model(&self) -> &Model {
-        &self.model
+        &self.reader.model
     }
 
     /// The entities of a text, in its order.
@@ -129,11 +129,7 @@ impl TokenClassifier {
     /// # Errors
     /// Where the tokenizer or the model refuses the text.
     pub fn entities(&self, text: &str) -> Result<Vec<Entity>, Error> {
-        Ok(self
-            .entities_batch(&[text])?
-            .into_iter()
-            .next()
-            .unwrap_or_default())
+        run::only(self.entities_each(&[text], &Control::until_error()))
     }
 
     /// The entities of each text, in their order.
@@ -141,29 +137,58 @@ impl TokenClassifier {
     /// # Errors
     /// As [`TokenClassifier::entities`].
     pub fn entities_batch(&self, texts: &[&str]) -> Result<Vec<Vec<Entity>>, Error> {
-        let mut answers = Vec::with_capacity(texts.len());
-        for portion in run::portions(texts.iter().map(|text| text.len())) {
-            let offset = portion.start;
-            let inputs: Vec<Input<'_>> = texts[portion].iter().map(|&t| Input::Single(t)).collect();
-            let tokenized = self.model.install(|| self.encoder.encode(&inputs))?;
-            let scores = self.scores(&tokenized, offset)?;
-            for ((text, tokenized), scores) in texts[offset..].iter().zip(&tokenized).zip(&scores) {
-                answers.push(self.group(text, tokenized, scores));
-            }
-        }
-        Ok(answers)
+        run::all(self.entities_each(texts, &Control::until_error()))
     }
 
-    /// Scores of each text's tokens, one row of labels after the other.
-    fn scores(&self, texts: &[Tokenized], offset: usize) -> Result<Vec<Vec<f32>>, Error> {
-        let labels = self.model.config().num_labels();
-        let mut scores: Vec<Vec<f32>> = texts
+    /// As [`TokenClassifier::entities_batch`], with a result for each text, and control over the work.
+    pub fn entities_each(
+        &self,
+        texts: &[&str],
+        control: &Control<'_>,
+    ) -> Vec<Result<Vec<Entity>, Error>> {
+        let reader = &self.reader;
+        run::in_portions(
+            texts,
+            |text| text.len(),
+            control,
+            |texts, portion| {
+                let encodings = reader.model.install(|| reader.encoder.encode(texts));
+                run::of_the_good(encodings, |encodings, which| {
+                    let scores = self.scores(encodings, which, portion);
+                    let answers = scores.into_iter().zip(encodings).zip(which);
+                    answers
+                        .map(
+                            |((scores, encoding), &i)| Ok(self.group(texts[i], encoding, &scores?)),
+                        )
+                        .collect()
+                })
+            },
+        )
+    }
+
+    /// Scores of each text's tokens, one row of labels after the other. `which` inputs of the portion they are.
+    fn scores(
+        &self,
+        texts: &[Encoding],
+        which: &[usize],
+        portion: Portion<'_>,
+    ) -> Vec<Result<Vec<f32>, Error>> {
+        let encoder = &self.reader.encoder;
+        let labels = self.reader.config().num_labels();
+        let mut scores: Vec<Result<Vec<f32>, Error>> = texts
             .iter()
-            .map(|text| vec![0.0; text.first.len() * labels])
+            .map(|text| Ok(vec![0.0; text.len() * labels]))
+            .collect();
+        let items: Vec<Item<'_>> = texts
+            .iter()
+            .map(|first| Item {
+                first,
+                second: None,
+            })
             .collect();
         let mut windows: Vec<(usize, Window, Range<usize>)> = Vec::new();
         for (i, text) in texts.iter().enumerate() {
-            let cut = window::over_text(text.first.len(), self.room);
+            let cut = window::over_text(text.len(), self.room);
             let answers = window::answers(&cut);
             windows.extend(
                 cut.into_iter()
@@ -171,37 +196,44 @@ impl TokenClassifier {
                     .map(|(window, range)| (i, window, range)),
             );
         }
-        let specials = self.encoder.specials_before();
-        let lengths: Vec<usize> = windows
+        let specials = encoder.specials_before();
+        let costs: Vec<usize> = windows
             .iter()
-            .map(|(i, window, _)| self.encoder.length(&texts[*i], window))
+            .map(|(i, window, _)| encoder.length(items[*i], window))
             .collect();
-        run::logits(
-            &self.model,
-            &lengths,
-            Rows::PerToken,
-            |job| {
-                let (i, window, _) = &windows[job];
-                self.encoder.assemble(&texts[*i], window)
-            },
-            |job, logits| {
-                let (i, window, answers) = &windows[job];
+        let sequences = Sequences {
+            portion,
+            costs: &costs,
+        };
+        let build = |job: usize| {
+            let (i, window, _) = &windows[job];
+            encoder.assemble(items[*i], window)
+        };
+        sequences.logits(&self.reader.model, Rows::PerToken, build, |job, logits| {
+            let (i, window, answers) = &windows[job];
+            let result = logits.and_then(|logits| {
+                let Ok(scores) = &mut scores[*i] else {
+                    return Ok(());
+                };
                 for token in answers.clone() {
                     let row = logits.row(specials + token - window.first.start);
                     if row.iter().any(|x| !x.is_finite()) {
-                        return Err(Error::NotFiniteOutput { input: offset + i });
+                        let input = portion.first + which[*i];
+                        return Err(Error::NotFiniteOutput { input });
                     }
-                    scores[*i][token * labels..(token + 1) * labels]
+                    scores[token * labels..(token + 1) * labels]
                         .copy_from_slice(&softmax(&row.to_vec()));
                 }
                 Ok(())
-            },
-        )?;
-        Ok(scores)
+            });
+            if let Err(error) = result {
+                scores[*i] = Err(error);
+            }
+        });
+        scores
     }
 
-    fn group(&self, text: &str, tokenized: &Tokenized, scores: &[f32]) -> Vec<Entity> {
-        let encoding = &tokenized.first;
+    fn group(&self, text: &str, encoding: &Encoding, scores: &[f32]) -> Vec<Entity> {
         let spans: Vec<_> = encoding
             .offsets
             .iter()
@@ -210,9 +242,9 @@ impl TokenClassifier {
         let unknown: Vec<_> = encoding
             .ids
             .iter()
-            .map(|&id| Some(id) == self.encoder.unknown())
+            .map(|&id| Some(id) == self.reader.encoder.unknown())
             .collect();
-        let labels = self.model.config().labels.names();
+        let labels = self.reader.config().labels.names();
         let tokens = Tokens {
             text,
             spans: &spans,
@@ -220,11 +252,7 @@ impl TokenClassifier {
             scores,
             labels,
         };
-        let mut characters = Characters {
-            text,
-            byte: 0,
-            char: 0,
-        };
+        let mut characters = Characters::new(text);
         aggregate(&tokens, self.aggregation)
             .into_iter()
             .filter(|group| !self.ignored.iter().any(|label| label == group.label))
@@ -238,56 +266,14 @@ fn entity(characters: &mut Characters<'_>, spans: &[Range<usize>], group: Group<
     let last = spans
         .get(group.tokens.end.wrapping_sub(1))
         .map_or(first, |span| span.end);
-    let bytes = trimmed(characters.text, first..last.max(first));
-    let chars = characters.at(bytes.start)..characters.at(bytes.end);
+    let Span { text, bytes, chars } = characters.span(first..last.max(first));
     Entity {
         label: group.label.to_owned(),
         score: group.score,
-        text: characters
-            .text
-            .get(bytes.clone())
-            .unwrap_or_default()
-            .to_owned(),
+        text,
         bytes,
         chars,
         tokens: group.tokens,
-    }
-}
-
-/// The span without white space at its ends, widened to whole characters.
-fn trimmed(text: &str, span: Range<usize>) -> Range<usize> {
-    let (mut start, mut end) = (span.start.min(text.len()), span.end.min(text.len()));
-    while !text.is_char_boundary(start) {
-        start -= 1;
-    }
-    while !text.is_char_boundary(end) {
-        end += 1;
-    }
-    let part = &text[start..end];
-    let left = part.trim_start();
-    start = end - left.len();
-    start..start + left.trim_end().len()
-}
-
-/// Counts characters along a text. Asking in rising order takes one pass over it.
-struct Characters<'a> {
-    text: &'a str,
-    byte: usize,
-    char: usize,
-}
-
-impl Characters<'_> {
-    /// The number of characters before byte `byte`, a character boundary.
-    fn at(&mut self, byte: usize) -> usize {
-        if byte < self.byte {
-            (self.byte, self.char) = (0, 0);
-        }
-        self.char += self
-            .text
-            .get(self.byte..byte)
-            .map_or(0, |part| part.chars().count());
-        self.byte = byte;
-        self.char
     }
 }
 
@@ -296,35 +282,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_are_trimmed_to_whole_characters() {
-        let text = " é\u{3000}x ";
-        assert_eq!(trimmed(text, 0..text.len()), 1..7);
-        assert_eq!(trimmed(text, 2..3), 1..3); // the second byte of é
-        assert_eq!(trimmed(text, 3..6), 6..6); // white space alone
-        assert_eq!(trimmed(text, 0..1), 1..1);
-        assert_eq!(trimmed(text, 90..99), 8..8);
-        assert_eq!(trimmed("", 0..0), 0..0);
-    }
-
-    #[test]
-    fn characters_are_counted_from_any_boundary() {
-        let mut characters = Characters {
-            text: "aé漢🙂z",
-            byte: 0,
-            char: 0,
-        };
-        let counted: Vec<usize> = [0, 1, 3, 6, 10, 11].map(|byte| characters.at(byte)).into();
-        assert_eq!(counted, [0, 1, 2, 3, 4, 5]);
-        assert_eq!(characters.at(3), 2);
-    }
-
-    #[test]
     fn entities_carry_byte_and_character_spans() {
-        let mut characters = Characters {
-            text: "Zoë lives in Köln.",
-            byte: 0,
-            char: 0,
-        };
+        let mut characters = Characters::new("Zoë lives in Köln.");
         let spans = [0..4, 4..10, 10..13, 13..19, 19..20];
         let group = Group {
             label: "LOC",

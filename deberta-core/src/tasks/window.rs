@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use tokenizer_spm::deberta::{Truncation, TruncationStrategy};
+
 use crate::Error;
 
 /// How long texts are read.
@@ -28,6 +30,23 @@ pub struct WindowOptions {
     pub overlap: Option<usize>,
     /// How a text classifier merges the logits of a text's windows.
     pub merge: WindowMerge,
+    /// Read one window and leave out the rest, as most other programs do without a word. Of a pair the longer text gives
+    /// way first; a hypothesis of zero-shot classification does not.
+    pub truncate: bool,
+}
+
+impl WindowOptions {
+    /// For tasks that answer for every part of a text.
+    pub(super) fn refuse_truncation(&self) -> Result<(), Error> {
+        if !self.truncate {
+            return Ok(());
+        }
+        Err(Error::Argument {
+            name: "truncate",
+            expected: "false: every part of a text is answered for".to_owned(),
+            found: "true".to_owned(),
+        })
+    }
 }
 
 /// How the logits of several windows become those of the text.
@@ -155,6 +174,45 @@ pub(super) fn over_pair(first: usize, second: usize, room: Room) -> Vec<Window> 
         }
     }
     windows
+}
+
+/// The one window of a text or a pair that is cut off. Where the text that should give way is too short, nothing is, as in
+/// the reference.
+pub(super) fn truncated(
+    lengths: &[usize],
+    max_length: usize,
+    specials: usize,
+    strategy: TruncationStrategy,
+) -> Result<Window, Error> {
+    let options = Truncation {
+        max_length,
+        strategy,
+        ..Truncation::default()
+    };
+    let all = lengths.iter().sum::<usize>() + specials;
+    let too_short = strategy == TruncationStrategy::OnlyFirst
+        && lengths
+            .first()
+            .is_some_and(|&first| first <= all.saturating_sub(max_length));
+    let kept = match too_short {
+        true => lengths
+            .iter()
+            .map(|&length| std::iter::once(0..length).collect())
+            .collect(),
+        false => options.windows(lengths, specials)?,
+    };
+    let mut kept = kept.into_iter();
+    // The first window of each text is what remains.
+    let mut next = || {
+        kept.next()
+            .and_then(|windows| windows.into_iter().next())
+            .unwrap_or(0..0)
+    };
+    Ok(Window {
+        first: next(),
+        second: next(),
+        weight: 1,
+    })
 }
 
 /// How many tokens of each window no earlier one has seen; an empty text counts as one.

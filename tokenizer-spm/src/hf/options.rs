@@ -1,5 +1,9 @@
 //! What to encode, and how.
 
+use std::ops::Range;
+
+use crate::TokenizerError;
+
 /// One text, or two that are encoded together.
 ///
 /// ```
@@ -126,6 +130,29 @@ impl Default for Truncation {
             side: Side::Right,
             stride: 0,
         }
+    }
+}
+
+impl Truncation {
+    /// Where one or two texts of so many tokens are cut, `added` special tokens coming in addition: of each text what
+    /// remains, then the windows over what was cut off.
+    ///
+    /// ```
+    /// use tokenizer_spm::hf::Truncation;
+    ///
+    /// let four = Truncation { max_length: 6, stride: 1, ..Truncation::default() };
+    /// assert_eq!(four.windows(&[9], 2)?, [[0..4, 3..7, 6..9]]);
+    /// # Ok::<(), tokenizer_spm::TokenizerError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Where the options cannot be met.
+    pub fn windows(
+        &self,
+        lengths: &[usize],
+        added: usize,
+    ) -> Result<Vec<Vec<Range<usize>>>, TokenizerError> {
+        super::truncation::windows(lengths, added, self)
     }
 }
 

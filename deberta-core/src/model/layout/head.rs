@@ -64,6 +64,9 @@ impl HeadLayout {
     }
 }
 
+/// What the tensors of Microsoft's masked-language-model head begin with.
+pub(super) const MICROSOFT: &str = "lm_predictions.lm_head";
+
 /// The masked-language-model head, in the layout that the file has.
 fn masked_lm(
     list: &mut Collector,
@@ -71,7 +74,6 @@ fn masked_lm(
     checkpoint: &Checkpoint,
 ) -> Result<HeadLayout, Error> {
     const OLDER: &str = "cls.predictions";
-    const MICROSOFT: &str = "lm_predictions.lm_head";
     const DECODER: &str = "cls.predictions.decoder";
     const POSITIONS: &str = "embeddings.position_embeddings.weight";
     let has = |name: &str| checkpoint.contains(Scope::Head, name);

@@ -199,6 +199,19 @@ impl Layout {
         )
     }
 
+    /// Whether the head is Microsoft's, which was trained behind the enhanced mask decoder, and the decoder's positions are
+    /// not in the file, nor added to the input.
+    pub(crate) fn has_lost_mask_decoder(&self, config: &Config) -> bool {
+        match &self.head {
+            HeadLayout::MaskedLm {
+                dense,
+                positions: None,
+                ..
+            } => !config.position_biased_input && dense.weight.name.starts_with(head::MICROSOFT),
+            _ => false,
+        }
+    }
+
     /// Values of the projected position tables of all layers.
     pub(crate) fn position_values(&self, config: &Config) -> usize {
         let Some(relative) = self.attention.relative else {
