@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::source::HubProblem;
+
 /// An error of this crate: what was expected, what was found, and where.
 ///
 /// A message does not repeat that of its cause: print the chain of [`std::error::Error::source`] to see both.
@@ -24,6 +26,29 @@ pub enum Error {
     Device {
         /// What is missing, or what the driver said: a `CudaError` where the feature `cuda` is on.
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A model could not be got from the hub.
+    #[error(
+        "{repository}{}: cannot be got from the hub",
+        file.as_deref().map(|file| format!(", {file}")).unwrap_or_default()
+    )]
+    Hub {
+        /// The repository, `organisation/name`.
+        repository: String,
+        /// The file; `None` where it is about all of it.
+        file: Option<String>,
+        /// Why.
+        #[source]
+        problem: HubProblem,
+    },
+    /// A model on the hub is meant, and this program cannot get any.
+    #[error(
+        "{repository}: no such directory, and no model can be got from the hub: this program was built without the \
+         feature `hub` of deberta-core"
+    )]
+    WithoutHub {
+        /// The repository, `organisation/name`.
+        repository: String,
     },
     /// A JSON file does not parse.
     #[error("{file}: not the JSON that is expected", file = file.display())]

@@ -14,6 +14,7 @@
 //! | you want | use |
 //! |---|---|
 //! | answers about text | [`TextClassifier`], [`TokenClassifier`]: see [`tasks`] |
+//! | a model from the Hugging Face hub, or a directory | [`Source`]: see [`source`] |
 //! | hidden states and logits of token ids | [`Model`] and [`Batch`] |
 //! | attention, score terms, vectors of texts | [`Model::observe`], [`Output::embeddings`] |
 //! | to know or convert a checkpoint | [`inspect`](mod@inspect), [`convert`](mod@convert), [`checkpoint`] |
@@ -72,6 +73,7 @@ mod error;
 pub mod inspect;
 mod model;
 mod precision;
+pub mod source;
 pub mod tasks;
 
 pub use batch::Batch;
@@ -86,6 +88,9 @@ pub use model::{
     Profile, Stage,
 };
 pub use precision::Precision;
+#[cfg(feature = "hub")]
+pub use source::HubOptions;
+pub use source::{HubProblem, ResolveOptions, Source};
 pub use tasks::{TextClassifier, TokenClassifier};
 
 /// Keeps the README's code compiling.

@@ -15,6 +15,13 @@ const KNOWN: [(&str, bool, Family); 4] = [
     ("pytorch_model.bin", false, Family::Torch),
     ("pytorch_model.bin.index.json", true, Family::Torch),
 ];
+
+/// The names of weights files, the preferred first, and whether it is an index.
+#[cfg(feature = "hub")]
+pub(crate) fn weights_names() -> impl Iterator<Item = (&'static str, bool)> {
+    KNOWN.iter().map(|&(name, is_index, _)| (name, is_index))
+}
+
 /// Files of other formats that a directory may hold instead, for the message.
 const OTHERS: &[&str] = &[
     "tf_model.h5",

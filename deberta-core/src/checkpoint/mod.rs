@@ -47,6 +47,8 @@ use tensor::Tensor;
 pub use deberta_kernels::Storage;
 pub use dtype::Dtype;
 pub(crate) use header::{INT8, INT8_VERSION};
+#[cfg(feature = "hub")]
+pub(crate) use index::weights_names;
 pub use info::{Format, StorageId, TensorInfo};
 pub use names::Scope;
 pub(crate) use rows::MatrixReader;
