@@ -8,18 +8,17 @@
 mod common;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use comfy_table::{CellAlignment, Table, presets};
 use common::lines::Lines;
+use common::options::{Default, ModelOptions};
+use common::remark;
 use common::report::{self, Failure};
-use common::{model, remark};
 use deberta_core::tasks::{
     Classification, Input, ScoreFunction, TextClassifier, WindowMerge, WindowOptions,
 };
-use deberta_core::{Device, LoadOptions, Precision};
 use serde::Serialize;
 
 /// Classifies texts with a DeBERTa model.
@@ -27,9 +26,6 @@ use serde::Serialize;
 struct Options {
     /// The texts; none: lines of standard input
     texts: Vec<String>,
-    /// A directory with a model in Hugging Face layout [default: models/sentiment of this repository]
-    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/sentiment"), hide_default_value = true)]
-    model: PathBuf,
     /// Take texts two by two: arguments in turn, or both texts of a line with a tab between
     ///
     /// Where both texts are longer than half a window, every window of one is read beside every
@@ -57,18 +53,11 @@ struct Options {
     /// How the windows of a long text are merged
     #[arg(long, value_enum, default_value = "mean")]
     merge: Merge,
-    /// Threads to use, by default all
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
-    threads: Option<u16>,
-    /// Arithmetic of the encoder's linear layers [default: int8 if the files are, else f32]
-    #[arg(long)]
-    precision: Option<Precision>,
-    /// What the model runs on: cpu, cuda or cuda:N (with the feature `cuda`)
-    #[arg(long, default_value = "cpu")]
-    device: Device,
     /// One JSON object per text
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    model: ModelOptions,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -94,14 +83,9 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), Failure> {
-    let mut load = LoadOptions::default();
-    load.precision = options.precision;
-    load.device = options.device;
-    if let Some(threads) = options.threads {
-        load = load.threads(threads.into());
-    }
-    let mut classifier = TextClassifier::load_with(model::directory(&options.model)?, load)?
-        .with_windows(&WindowOptions {
+    let folder = options.model.directory(Default::Shipped("sentiment"))?;
+    let mut classifier =
+        TextClassifier::load_with(folder, options.model.load())?.with_windows(&WindowOptions {
             max_length: options.max_length,
             overlap: options.overlap,
             merge: match options.merge {

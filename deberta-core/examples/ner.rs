@@ -8,16 +8,15 @@
 mod common;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use comfy_table::{CellAlignment, Table, presets};
 use common::lines::Lines;
+use common::options::{Default, ModelOptions};
+use common::remark;
 use common::report::{self, Failure};
-use common::{model, remark};
 use deberta_core::tasks::{Aggregation, Entity, TokenClassifier, WindowOptions};
-use deberta_core::{Device, LoadOptions, Precision};
 use serde::Serialize;
 
 /// Finds names in texts with a DeBERTa model.
@@ -25,9 +24,6 @@ use serde::Serialize;
 struct Options {
     /// The texts; none: lines of standard input
     texts: Vec<String>,
-    /// A directory with a model in Hugging Face layout [default: models/ner of this repository]
-    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/ner"), hide_default_value = true)]
-    model: PathBuf,
     /// How the labels of tokens become entities
     #[arg(long, value_enum, default_value = "simple")]
     aggregation: Grouping,
@@ -40,18 +36,11 @@ struct Options {
     /// Tokens that neighbouring windows share
     #[arg(long)]
     overlap: Option<usize>,
-    /// Threads to use, by default all
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
-    threads: Option<u16>,
-    /// Arithmetic of the encoder's linear layers [default: int8 if the files are, else f32]
-    #[arg(long)]
-    precision: Option<Precision>,
-    /// What the model runs on: cpu, cuda or cuda:N (with the feature `cuda`)
-    #[arg(long, default_value = "cpu")]
-    device: Device,
     /// One JSON object per text
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    model: ModelOptions,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -73,13 +62,8 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), Failure> {
-    let mut load = LoadOptions::default();
-    load.precision = options.precision;
-    load.device = options.device;
-    if let Some(threads) = options.threads {
-        load = load.threads(threads.into());
-    }
-    let mut tagger = TokenClassifier::load_with(model::directory(&options.model)?, load)?
+    let folder = options.model.directory(Default::Shipped("ner"))?;
+    let mut tagger = TokenClassifier::load_with(folder, options.model.load())?
         .with_windows(&WindowOptions {
             max_length: options.max_length,
             overlap: options.overlap,

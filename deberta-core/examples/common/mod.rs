@@ -1,7 +1,10 @@
 //! What the examples share.
+#![allow(dead_code, reason = "every example takes what it needs of it")]
 
+pub(crate) mod answers;
 pub(crate) mod lines;
 pub(crate) mod model;
+pub(crate) mod options;
 pub(crate) mod remark;
 pub(crate) mod report;
 
@@ -17,4 +20,10 @@ pub(crate) fn shown(text: &str) -> String {
         shown.push(if c.is_control() { ' ' } else { c });
     }
     shown
+}
+
+/// The parts of a list such as `person,place of birth`.
+pub(crate) fn parts(list: &str) -> Vec<&str> {
+    let parts = list.split(',').map(str::trim);
+    parts.filter(|part| !part.is_empty()).collect()
 }

@@ -1,0 +1,94 @@
+//! The model that an example is given, and how to run it.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use deberta_core::{Device, LoadOptions, Precision, ResolveOptions, Source};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::model::directory;
+use super::report::Failure;
+
+/// Options of every example that answers texts.
+#[derive(Args)]
+pub(crate) struct ModelOptions {
+    /// A directory with a model in Hugging Face layout, or (with the feature `hub`) the name of one on the hub, `organisation/name[@revision]` [default: the model of this repository for the task, if there is one]
+    #[arg(long, value_name = "MODEL", hide_default_value = true)]
+    model: Option<String>,
+    /// Threads to use, by default all
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Arithmetic of the encoder's linear layers [default: int8 if the files are, else f32]
+    #[arg(long)]
+    precision: Option<Precision>,
+    /// What the model runs on: cpu, cuda or cuda:N (with the feature `cuda`)
+    #[arg(long, default_value = "cpu")]
+    device: Device,
+}
+
+/// The model of a task where none is named.
+pub(crate) enum Default {
+    /// One of this repository, by its folder in `models`.
+    Shipped(&'static str),
+    /// None is: a public checkpoint that serves.
+    Public(&'static str),
+}
+
+impl ModelOptions {
+    /// The directory of the model, got from the hub if need be.
+    pub(crate) fn directory(&self, default: Default) -> Result<PathBuf, Failure> {
+        let named = match (&self.model, default) {
+            (Some(named), _) => named,
+            (None, Default::Shipped(folder)) => {
+                let models = concat!(env!("CARGO_MANIFEST_DIR"), "/../models");
+                return Ok(Path::new(models).join(folder));
+            }
+            (None, Default::Public(name)) => {
+                let hint =
+                    "no model for this task is in this repository; name one with --model, such as";
+                return Err(format!("{hint} {name}").into());
+            }
+        };
+        self.resolve(named)
+    }
+
+    /// A directory or a model on the hub.
+    pub(crate) fn resolve(&self, named: &str) -> Result<PathBuf, Failure> {
+        let path = directory(Path::new(named))?;
+        if path.is_dir() {
+            return Ok(path.to_owned());
+        }
+        let source: Source = named.parse()?;
+        let bar = match std::io::stderr().is_terminal() {
+            true => ProgressBar::new(0),
+            false => ProgressBar::hidden(),
+        };
+        let style = "{bar:40} {bytes}/{total_bytes} · {bytes_per_sec} · {eta} left · {msg}";
+        if let Ok(style) = ProgressStyle::with_template(style) {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(200));
+        let options = ResolveOptions::default().progress(|at| {
+            bar.set_length(at.total);
+            bar.set_position(at.received);
+            bar.set_message(at.file.to_owned());
+            true
+        });
+        let resolved = source.resolve(&options);
+        bar.finish_and_clear();
+        Ok(resolved?)
+    }
+
+    /// How to load it.
+    pub(crate) fn load(&self) -> LoadOptions {
+        let mut load = LoadOptions::default();
+        load.precision = self.precision;
+        load.device = self.device;
+        match self.threads {
+            Some(threads) => load.threads(threads.into()),
+            None => load,
+        }
+    }
+}
