@@ -25,11 +25,12 @@
 //! a file. A download that was interrupted goes on where it ended, in the same or another process, and processes that
 //! want the same file at once take turns.
 //!
-//! The cache is that of Python's `huggingface_hub`, with its locks, its partial files and its marks for files that a
-//! repository lacks, so either finds what the other has got. The requests are made with `ureq` and not with the crate
-//! `hf-hub`: of that, release 0.5 compares neither sizes nor checksums, appends a whole file to a part where a server
-//! ignores `Range`, knows neither `HF_HUB_OFFLINE` nor time limits, and cannot be told to stop.
-//! Around it nearly everything here would have to be done again, beside files that it has renamed already.
+//! The cache is that of Python's `huggingface_hub`, with its locks and its marks for files that a repository lacks, so
+//! either finds what the other has got.
+//!
+//! The requests are made with `ureq` and not with the crate `hf-hub`, whose release 0.5 compares neither sizes nor
+//! checksums, appends a whole file to a part where a server ignores `Range`, and knows neither `HF_HUB_OFFLINE` nor time
+//! limits. Around it nearly everything here would have to be done again, on files that have their final names by then.
 
 #[cfg(feature = "hub")]
 mod cache;
