@@ -13,7 +13,7 @@
 //!
 //! | you want | use |
 //! |---|---|
-//! | answers about text | [`TextClassifier`], [`TokenClassifier`]: see [`tasks`] |
+//! | answers about text | [`TextClassifier`], [`TokenClassifier`], [`ZeroShotClassifier`], [`Gliner`] and others: see [`tasks`] |
 //! | a model from the Hugging Face hub, or a directory | [`Source`]: see [`source`] |
 //! | hidden states and logits of token ids | [`Model`] and [`Batch`] |
 //! | attention, score terms, vectors of texts | [`Model::observe`], [`Output::embeddings`] |
@@ -91,7 +91,10 @@ pub use precision::Precision;
 #[cfg(feature = "hub")]
 pub use source::HubOptions;
 pub use source::{HubProblem, ResolveOptions, Source};
-pub use tasks::{TextClassifier, TokenClassifier};
+pub use tasks::{
+    Embedder, FillMask, Gliner, QuestionAnswerer, Reranker, TextClassifier, TokenClassifier,
+    ZeroShotClassifier,
+};
 
 /// Keeps the README's code compiling.
 #[cfg(doctest)]

@@ -134,6 +134,33 @@ fn a_replayed_pass_gives_the_same_bits() {
 }
 
 #[test]
+fn logits_of_some_tokens_are_those_of_all() {
+    if !gpu() {
+        return;
+    }
+    for case in [
+        "masked_v2_microsoft_absolute",
+        "enhanced_v2_conv",
+        "token_masks",
+    ]
+    .map(case)
+    {
+        let name = &case.name;
+        let batch = case.input().batch();
+        let model = case.load_with(on_gpu());
+        let all = model.logits(&batch).unwrap().expect("a head");
+        let tokens = [batch.tokens() - 1, 0, 2];
+        for _ in 0..2 {
+            let some = model.logits_at(&batch, &tokens).unwrap();
+            for (row, &token) in some.outer_iter().zip(&tokens) {
+                let gap = size(&(&row - &all.row(token)));
+                assert!(gap <= 1e-6, "{name}, token {token}: {gap}");
+            }
+        }
+    }
+}
+
+#[test]
 fn vectors_of_sequences_are_pooled_there() {
     if !gpu() {
         return;

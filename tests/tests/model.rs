@@ -159,3 +159,37 @@ fn models_are_send_and_sync() {
 fn load(case: &str) -> Model {
     Model::load(fixture("models").join(case), options()).unwrap()
 }
+
+#[test]
+fn logits_of_some_tokens_are_those_of_all_to_the_last_bit() {
+    for name in [
+        "masked_v2_microsoft_absolute",
+        "enhanced_v2_conv",
+        "question",
+    ] {
+        let model = common::case(name).load();
+        let batch = Batch::packed([(vec![1, 5, 7, 2], vec![]), (vec![1, 9, 2], vec![])]).unwrap();
+        let all = model.logits(&batch).unwrap().expect("a head");
+        let tokens = [6, 0, 2, 2];
+        let some = model.logits_at(&batch, &tokens).unwrap();
+        for (row, &token) in some.outer_iter().zip(&tokens) {
+            assert_eq!(row, all.row(token), "{name}, token {token}");
+        }
+        assert_eq!(model.logits_at(&batch, &[]).unwrap().nrows(), 0);
+        match model.logits_at(&batch, &[1, 7]) {
+            Err(Error::Argument {
+                name: "tokens",
+                expected,
+                found,
+            }) => {
+                assert_eq!((expected.as_str(), found.as_str()), ("below 7", "7"));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let per_sequence = common::case("sequence_two_labels").load();
+    assert!(matches!(
+        per_sequence.logits_at(&batch(&[1, 5, 2]), &[0]),
+        Err(Error::Argument { name: "tokens", .. })
+    ));
+}

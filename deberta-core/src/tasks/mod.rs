@@ -1,9 +1,26 @@
-//! From text to answers: classification of whole texts and of the tokens in them.
+//! From text to answers.
 //!
-//! Both tasks take texts of any length and any number of them. A text that exceeds the model's
-//! length is read through overlapping windows whose answers are merged ([`WindowOptions`]), nothing
-//! is cut off. A batch is worked on in portions of bounded memory, sorted by length inside, and
-//! answered in the order of the input; an answer does not depend on the other texts of the batch.
+//! | you want | use | answers as |
+//! |---|---|---|
+//! | one of the labels that a model was trained on | [`TextClassifier`] | `pipeline("text-classification")` |
+//! | the same of every part of a long prompt | [`TextClassifier::segments`] | |
+//! | names and other parts of a text | [`TokenClassifier`] | `pipeline("token-classification")` |
+//! | entities of any kind | [`Gliner`] | `GLiNER.predict_entities` of `gliner` |
+//! | any labels | [`ZeroShotClassifier`] | `pipeline("zero-shot-classification")` |
+//! | how well documents answer a query | [`Reranker`] | `CrossEncoder` of `sentence-transformers` |
+//! | the answer to a question in a text | [`QuestionAnswerer`] | `pipeline("question-answering")` |
+//! | words for masks | [`FillMask`] | `pipeline("fill-mask")` |
+//! | one vector per text | [`Embedder`] | `SentenceTransformer` |
+//!
+//! All of them take texts of any length and any number of them. A text that exceeds the model's
+//! length is read through overlapping windows whose answers are merged ([`WindowOptions`]); nothing
+//! is cut off unless the caller says so. A batch is worked on in portions of bounded memory, sorted
+//! by length inside, and answered in the order of the input; an answer does not depend on the other
+//! texts of the batch.
+//!
+//! Each task answers one text, many (`…_batch`: all answers or the first error), and many with a
+//! result for each of them (`…_each`: an input that fails takes no other with it), where a
+//! [`Control`] hears of the progress and ends the work.
 
 mod aggregate;
 mod control;
