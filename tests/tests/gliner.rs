@@ -184,3 +184,81 @@ fn a_batch_gives_the_same_entities_as_its_texts_alone() {
     }
     assert!(batches > 10, "{batches}");
 }
+
+#[test]
+fn long_texts_are_read_through_windows() {
+    // This model reads 12 words at once.
+    let gliner = Gliner::load(folder("narrow"))
+        .expect("a model")
+        .with_threshold(0.3)
+        .expect("a threshold");
+    let sentence = "Blue River Bank opened an office in New York , and John Smith works at Acme . ";
+    let text = sentence.repeat(30);
+    let labels = ["person", "place", "company"];
+    let entities = gliner.entities(&text, &labels).expect("entities");
+    let last = entities.last().expect("an entity");
+    assert!(
+        last.bytes.start > text.len() - 2 * sentence.len(),
+        "nothing at the end: {last:?}"
+    );
+    for pair in entities.windows(2) {
+        assert!(pair[0].bytes.end <= pair[1].bytes.start, "{pair:?}");
+    }
+    for entity in &entities {
+        assert_eq!(text.get(entity.bytes.clone()), Some(entity.text.as_str()));
+    }
+    // The beginning alone, as the reference reads it.
+    let truncated = Gliner::load(folder("narrow"))
+        .expect("a model")
+        .with_truncation(true);
+    let found = truncated.entities(&text, &labels).expect("entities");
+    assert!(
+        found.iter().all(|entity| entity.tokens.end <= 12),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn what_is_another_architecture_is_refused_by_name() {
+    let copy = tempfile::tempdir().expect("a directory");
+    for file in [
+        "gliner_config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ] {
+        fs::copy(folder("base").join(file), copy.path().join(file)).expect("a copy");
+    }
+    let path = copy.path().join("gliner_config.json");
+    let config = json("base/gliner_config.json");
+    for (key, value) in [
+        ("span_mode", Value::from("token_level")),
+        ("labels_encoder", Value::from("BAAI/bge-small-en")),
+        ("relations_layer", Value::from("dot")),
+        ("words_splitter_type", Value::from("mecab")),
+        ("subtoken_pooling", Value::from("median")),
+        ("max_width", Value::from(0)),
+        ("class_token_index", Value::from(-7)),
+    ] {
+        let mut changed = config.clone();
+        changed[key] = value;
+        fs::write(&path, changed.to_string()).expect("a file");
+        match Gliner::load(copy.path()) {
+            Err(Error::Config { key: found, .. }) => assert_eq!(found, key),
+            other => panic!("{key}: {other:?}"),
+        }
+    }
+    // Weights that lack what the head needs.
+    fs::write(&path, config.to_string()).expect("a file");
+    fs::copy(folder("projection").join("gliner_config.json"), &path).expect("a copy");
+    let error = Gliner::load(copy.path())
+        .expect_err("another size")
+        .to_string();
+    assert!(
+        error.contains("span_rep_layer") || error.contains("rnn.lstm"),
+        "{error}"
+    );
+    fs::write(&path, "{}").expect("a file");
+    assert!(Gliner::load(copy.path()).is_err());
+    assert!(Gliner::load(folder("nowhere")).is_err());
+}

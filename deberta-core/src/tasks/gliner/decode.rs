@@ -1,5 +1,6 @@
 //! From scores of spans to entities that do not contradict one another.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 /// A span that is likely enough.
@@ -25,17 +26,19 @@ pub(super) struct Rules {
 /// Candidates come by their first word, then by their last, then by label: of equal ones the first is taken.
 pub(super) fn choose(mut candidates: Vec<Candidate>, rules: Rules) -> Vec<Candidate> {
     candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
-    let mut taken: Vec<Candidate> = Vec::new();
-    for candidate in candidates {
-        if !taken
-            .iter()
-            .any(|other| rules.contradict(&candidate.words, &other.words))
-        {
-            taken.push(candidate);
+    let width = |candidate: &Candidate| candidate.words.end() - candidate.words.start();
+    let widest = candidates.iter().map(width).max().unwrap_or(0);
+    // By their first words and the order in which they were taken. What contradicts a span begins near it.
+    let mut taken: BTreeMap<(usize, usize), Candidate> = BTreeMap::new();
+    for (order, candidate) in candidates.into_iter().enumerate() {
+        let (first, last) = (*candidate.words.start(), *candidate.words.end());
+        let near = (first.saturating_sub(widest), 0)..=(last, usize::MAX);
+        let mut near = taken.range(near).map(|(_, other)| other);
+        if !near.any(|other| rules.contradict(&candidate.words, &other.words)) {
+            taken.insert((first, order), candidate);
         }
     }
-    taken.sort_by_key(|candidate| *candidate.words.start());
-    taken
+    taken.into_values().collect()
 }
 
 impl Rules {

@@ -232,22 +232,24 @@ impl<'a> Prepared<'a> {
 
     /// The window that answers for a span: of those that hold it, the one in which it lies farthest from a cut.
     pub(super) fn window_of(&self, span: &RangeInclusive<usize>) -> usize {
-        let count = self.words.len();
-        let context = |window: &Range<usize>| {
+        let (first, last) = (*span.start(), *span.end());
+        // Windows begin and end in rising order: those that hold the span stand side by side.
+        let from = self.windows.partition_point(|window| window.end <= last);
+        let to = self.windows.partition_point(|window| window.start <= first);
+        let context = |index: &usize| {
+            let window = &self.windows[*index];
             let left = match window.start {
                 0 => usize::MAX,
-                start => span.start().checked_sub(start)?,
+                start => first - start,
             };
             let right = match window.end {
-                end if end == count && *span.end() < end => usize::MAX,
-                end => (end - 1).checked_sub(*span.end())?,
+                end if end == self.words.len() => usize::MAX,
+                end => end - 1 - last,
             };
-            Some(left.min(right))
+            left.min(right)
         };
         // Of equal ones the first.
-        let best = self.windows.iter().map(context).enumerate().rev();
-        best.max_by_key(|&(_, context)| context)
-            .map_or(0, |(window, _)| window)
+        (from..to).rev().max_by_key(context).unwrap_or(0)
     }
 }
 
