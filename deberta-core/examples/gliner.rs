@@ -8,10 +8,12 @@
 
 mod common;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 use common::answers::{Show, answer_all, score, span};
+use common::model::directory;
 use common::options::{Default, ModelOptions};
 use common::report::{self, Failure};
 use deberta_core::tasks::{Candidates, Control, Entity, Gliner, GlinerOptions};
@@ -57,7 +59,7 @@ fn run(options: Options) -> Result<(), Failure> {
     let folder = options.model.directory(public)?;
     let mut load = GlinerOptions::default().load(options.model.load());
     if let Some(encoder) = &options.encoder {
-        load = load.encoder(options.model.resolve(encoder)?);
+        load = load.encoder(directory(Path::new(encoder))?);
     }
     let model = Gliner::load_with(folder, load)?
         .with_threshold(options.threshold)?

@@ -53,7 +53,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<(), Failure> {
     let folder = model::directory(&options.model)?;
-    let tokenizer = DebertaTokenizer::from_dir(folder)?;
+    let tokenizer = DebertaTokenizer::from_dir(&folder)?;
     let encoding = tokenizer.encode(options.text.as_str(), &EncodeOptions::default())?;
     if encoding.len() > MAX_TOKENS {
         let found = encoding.len();

@@ -1,14 +1,40 @@
 //! The model that an example is given.
 
-use std::path::Path;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use deberta_core::{ResolveOptions, Source};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use super::report::Failure;
 
-/// Refuses a file of a model where its directory is meant.
-pub(crate) fn directory(path: &Path) -> Result<&Path, Failure> {
-    if path.is_file() {
-        let shown = path.display();
+/// The directory of a model, or of one that is named as on the hub, got from there if need be. A file of a model is refused.
+pub(crate) fn directory(named: &Path) -> Result<PathBuf, Failure> {
+    if named.is_file() {
+        let shown = named.display();
         return Err(format!("--model expects a directory, found the file {shown}").into());
     }
-    Ok(path)
+    let source: Source = match named.to_str() {
+        Some(name) => name.parse()?,
+        None => named.into(),
+    };
+    let bar = match io::stderr().is_terminal() {
+        true => ProgressBar::new(0),
+        false => ProgressBar::hidden(),
+    };
+    let style = "{bar:40} {bytes}/{total_bytes} · {bytes_per_sec} · {eta} left · {msg}";
+    if let Ok(style) = ProgressStyle::with_template(style) {
+        bar.set_style(style);
+    }
+    let options = ResolveOptions::default().progress(|at| {
+        bar.enable_steady_tick(Duration::from_millis(200));
+        bar.set_length(at.total);
+        bar.set_position(at.received);
+        bar.set_message(at.file.to_owned());
+        true
+    });
+    let resolved = source.resolve(&options);
+    bar.finish_and_clear();
+    Ok(resolved?)
 }

@@ -1,12 +1,9 @@
 //! The model that an example is given, and how to run it.
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Args;
-use deberta_core::{Device, LoadOptions, Precision, ResolveOptions, Source};
-use indicatif::{ProgressBar, ProgressStyle};
+use deberta_core::{Device, LoadOptions, Precision};
 
 use super::model::directory;
 use super::report::Failure;
@@ -51,34 +48,7 @@ impl ModelOptions {
                 return Err(format!("{hint} {name}").into());
             }
         };
-        self.resolve(named)
-    }
-
-    /// A directory or a model on the hub.
-    pub(crate) fn resolve(&self, named: &str) -> Result<PathBuf, Failure> {
-        let path = directory(Path::new(named))?;
-        if path.is_dir() {
-            return Ok(path.to_owned());
-        }
-        let source: Source = named.parse()?;
-        let bar = match std::io::stderr().is_terminal() {
-            true => ProgressBar::new(0),
-            false => ProgressBar::hidden(),
-        };
-        let style = "{bar:40} {bytes}/{total_bytes} · {bytes_per_sec} · {eta} left · {msg}";
-        if let Ok(style) = ProgressStyle::with_template(style) {
-            bar.set_style(style);
-        }
-        bar.enable_steady_tick(Duration::from_millis(200));
-        let options = ResolveOptions::default().progress(|at| {
-            bar.set_length(at.total);
-            bar.set_position(at.received);
-            bar.set_message(at.file.to_owned());
-            true
-        });
-        let resolved = source.resolve(&options);
-        bar.finish_and_clear();
-        Ok(resolved?)
+        directory(Path::new(named))
     }
 
     /// How to load it.
