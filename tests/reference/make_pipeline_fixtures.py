@@ -20,7 +20,7 @@ from fixture_files import (
     write_rows,
 )
 from parity_case import V1, V3
-from pipeline_texts import NAMES, PAIRS, SENTIMENT, SMALL, corpus
+from pipeline_texts import INTENTS, NAMES, PAIRS, SENTIMENT, SMALL, corpus
 
 require_pinned_versions()
 
@@ -343,6 +343,7 @@ def main():
     if "shipped" in wanted:
         write_shipped("sentiment", "text", SENTIMENT)
         write_shipped("ner", "token", NAMES)
+        write_shipped("intent", "text", INTENTS)
     size = sum(f.stat().st_size for f in PIPELINES.rglob("*") if f.is_file())
     print(f"{PIPELINES} holds {size / 1e6:.2f} MB")
 

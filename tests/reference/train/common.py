@@ -63,12 +63,22 @@ def read_gutenberg():
     return out
 
 
-def read_banking():
-    """Customer questions in ordinary English, almost without names."""
-    with open(ASSETS / "datasets" / "banking77" / "train.csv", encoding="utf-8") as f:
+def read_intents(split):
+    """`[(question, category)]` of banking77, each question on one line."""
+    with open(ASSETS / "datasets" / "banking77" / f"{split}.csv", encoding="utf-8") as f:
         rows = csv.reader(f)
         next(rows)
-        return [" ".join(row[0].split()) for row in rows]
+        return [(" ".join(text.split()), category) for text, category in rows]
+
+
+def intent_names():
+    """The 77 categories in the data set's own order."""
+    return json.loads((ASSETS / "datasets" / "banking77" / "categories.json").read_text(encoding="utf-8"))
+
+
+def read_banking():
+    """Customer questions in ordinary English, almost without names."""
+    return [text for text, _ in read_intents("train")]
 
 
 def detokenise(text, rng=None):
@@ -110,6 +120,10 @@ class Vocabulary:
         else:
             ids = self.processor.encode(text, enable_sampling=True, alpha=alpha, nbest_size=-1)
         return [CLS] + ids[: limit - 2 if limit else None] + [SEP]
+
+    def other_ids(self, text, rng, limit=None, best=16):
+        """As `ids` with `alpha`, but any of the `best` segmentations, by `rng`: SentencePiece's sampler keeps to no seed."""
+        return [CLS] + rng.choice(self.processor.nbest_encode_as_ids(text, best))[: limit - 2 if limit else None] + [SEP]
 
 
 def write_tokenizer_files(vocabulary, folder):
@@ -233,11 +247,11 @@ def pad(rows, value=PAD):
     return torch.tensor([r + [value] * (width - len(r)) for r in rows])
 
 
-def optimiser(model, lr, weight_decay):
+def optimiser(model, lr, weight_decay, fused=False):
     decay = [p for p in model.parameters() if p.dim() > 1]
     plain = [p for p in model.parameters() if p.dim() <= 1]
     groups = [{"params": decay, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), eps=1e-6, foreach=True)
+    return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), eps=1e-6, foreach=not fused, fused=fused)
 
 
 def set_rate(optim, peak, step, total, warmup=0.06):

@@ -1,10 +1,11 @@
 """Recomputes what the model cards state, from the shipped files, with the library's own code alone.
 
-    python evaluate.py [--sentiment DIR] [--ner DIR]
+    python evaluate.py [--sentiment DIR] [--ner DIR] [--intent DIR] [--only NAME]
 """
 
 import argparse
 import random
+from collections import Counter
 from pathlib import Path
 
 import torch
@@ -12,10 +13,11 @@ from transformers import AutoModelForSequenceClassification, AutoModelForTokenCl
 from transformers.utils import logging
 
 import ner_data
-from common import MODELS, Vocabulary, detokenise, read_sst2, seed_everything
+from common import MODELS, Vocabulary, detokenise, intent_names, read_intents, read_sst2, seed_everything
 from everyday import CHECKS as OPINIONS
+from intent_checks import CHECKS as QUESTIONS
 from ner_checks import CHECKS as NAMES
-from scores import generated_scores, logits, sentiment_accuracy, wnut_scores
+from scores import generated_scores, intent_scores, logits, sentiment_accuracy, wnut_scores
 from wnut import read_wnut
 
 
@@ -76,15 +78,51 @@ def ner(folder):
         print(f"everyday sentences, aggregation {strategy}: {right} of {len(NAMES)}")
 
 
+def intent(folder):
+    vocabulary = Vocabulary(folder / "spm.model")
+    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
+    names = intent_names()
+    assert [model.config.id2label[i] for i in range(len(names))] == names
+    test = [(text, names.index(name)) for text, name in read_intents("test")]
+    print(f"== {folder}: {sum(p.numel() for p in model.parameters()):,} parameters")
+    for note, rows in (("", test), (" in lower case without the last mark", [(t.lower().rstrip(".?!"), y) for t, y in test])):
+        accuracy, among, f1 = intent_scores(model, vocabulary, rows)
+        print(f"banking77 test{note} ({len(rows)} questions): accuracy {accuracy:.4f}, among the first three {among:.4f}, macro F1 {f1:.4f}")
+    train = {" ".join(text.lower().split()) for text, _ in read_intents("train")}
+    print("test questions that are training rows, but for case:", sum(text.lower() in train for text, _ in test))
+    print("tokenizer.json and spm.model differ on:", agreement(folder, [t for t, _ in test]), "of", len(test))
+    found = logits(model, [vocabulary.ids(t) for t, _ in test])
+    scores = torch.stack(found).softmax(-1)
+    best = scores.max(-1)
+    gold = torch.tensor([y for _, y in test])
+    right = best.indices == gold
+    for floor in (0.3, 0.5, 0.7):
+        sure = best.values >= floor
+        print(f"  best score at least {floor}: {sure.float().mean():.3f} of the questions, {right[sure].float().mean():.3f} of them right")
+    weak = sorted((right[gold == k].float().mean().item(), name) for k, name in enumerate(names))
+    print("  least recall:", ", ".join(f"{name} {value:.2f}" for value, name in weak[:6]))
+    pairs = Counter((names[g], names[b]) for g, b in zip(gold.tolist(), best.indices.tolist()) if g != b)
+    print("  most often mixed up:", ", ".join(f"{g} for {b} {n}" for (g, b), n in pairs.most_common(6)))
+    hits = 0
+    for (text, name), row in zip(QUESTIONS, logits(model, [vocabulary.ids(t) for t, _ in QUESTIONS])):
+        value, label = row.softmax(-1).max(-1)
+        hits += names[label] == name
+        print("  --- " if name is None else "  ok  " if names[label] == name else "  NO  ", f"{value:.3f} {names[label]}: {text}")
+    print(f"everyday questions: {hits} of {sum(name is not None for _, name in QUESTIONS)}")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--sentiment", type=Path, default=MODELS / "sentiment")
     parser.add_argument("--ner", type=Path, default=MODELS / "ner")
+    parser.add_argument("--intent", type=Path, default=MODELS / "intent")
+    parser.add_argument("--only", choices=("sentiment", "ner", "intent"))
     args = parser.parse_args()
     seed_everything(0)
     logging.set_verbosity_error()
-    sentiment(args.sentiment)
-    ner(args.ner)
+    for name, report in (("sentiment", sentiment), ("ner", ner), ("intent", intent)):
+        if args.only in (None, name):
+            report(getattr(args, name))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Masked-token pretraining of the encoder that both shipped models start from.
+"""Masked-token pretraining of the encoder that the shipped models start from.
 
     python pretrain.py [--epochs 1]      # -> $DEBERTA_TRAIN_DIR/encoder.safetensors
 """

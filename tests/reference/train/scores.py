@@ -1,4 +1,4 @@
-"""Accuracy of the sentiment model and entity-level F1 of the tagger."""
+"""Accuracy of the sentiment and the intent model, and entity-level F1 of the tagger."""
 
 import random
 
@@ -25,6 +25,19 @@ def logits(model, rows):
 def sentiment_accuracy(model, vocabulary, rows):
     found = logits(model, [vocabulary.ids(text) for text, _ in rows])
     return sum(int(l.argmax()) == label for l, (_, label) in zip(found, rows)) / len(rows)
+
+
+def intent_scores(model, vocabulary, rows):
+    """Accuracy, how often the right label is among the best three, and F1 averaged over the labels of `rows`."""
+    found = torch.stack(logits(model, [vocabulary.ids(text) for text, _ in rows]))
+    gold = torch.tensor([label for _, label in rows])
+    best = found.argmax(-1)
+    f1 = []
+    for label in gold.unique():
+        hit = ((best == label) & (gold == label)).sum()
+        f1.append((2 * hit / ((best == label).sum() + (gold == label).sum())).item())
+    among = (found.topk(3).indices == gold[:, None]).any(-1)
+    return (best == gold).float().mean().item(), among.float().mean().item(), sum(f1) / len(f1)
 
 
 def entities(tags):

@@ -1,4 +1,4 @@
-"""Trains the 8,000-piece Unigram vocabulary that both shipped models use (about a minute).
+"""Trains the 8,000-piece Unigram vocabulary that the shipped models use (about a minute).
 
     python train_vocabulary.py        # -> $DEBERTA_TRAIN_DIR/spm.model
 """
