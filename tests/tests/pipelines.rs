@@ -72,13 +72,15 @@ fn recordings(kind: &str) -> Vec<Recording> {
         "only {} of kind {kind}",
         recordings.len()
     );
-    let shipped = if kind == "text" { "sentiment" } else { "ner" };
-    let file = pipeline(&format!("shipped_{shipped}.json"));
-    recordings.push(read(
-        shipped,
-        workspace_root().join("models").join(shipped),
-        file,
-    ));
+    let shipped: &[&str] = match kind {
+        "text" => &["sentiment", "intent"],
+        _ => &["ner"],
+    };
+    for name in shipped {
+        let file = pipeline(&format!("shipped_{name}.json"));
+        let model = workspace_root().join("models").join(name);
+        recordings.push(read(name, model, file));
+    }
     recordings
 }
 

@@ -1,6 +1,6 @@
-//! The two models that ship do what their cards say.
+//! The models that ship do what their cards say.
 
-use deberta_core::tasks::Input;
+use deberta_core::tasks::{Classification, Input};
 use deberta_core::{TextClassifier, TokenClassifier};
 use deberta_tests::{asset, workspace_root};
 
@@ -58,4 +58,70 @@ fn the_ner_model_finds_three_entities_in_the_first_example() {
     );
     let plain = "the acting is good , but the story goes nowhere and takes its time to do so .";
     assert_eq!(tagger.entities(plain).unwrap(), []);
+}
+
+/// The rows of a table of two columns, of which the first may be quoted.
+fn table(csv: &str) -> Vec<(String, String)> {
+    let mut rows = Vec::new();
+    let mut rest = csv;
+    while !rest.is_empty() {
+        let mut text = String::new();
+        if let Some(mut quoted) = rest.strip_prefix('"') {
+            loop {
+                let (part, behind) = quoted.split_once('"').expect("a closing quote");
+                text.push_str(part);
+                match behind.strip_prefix('"') {
+                    Some(behind) => {
+                        text.push('"');
+                        quoted = behind;
+                    }
+                    None => {
+                        rest = behind.strip_prefix(',').expect("a second column");
+                        break;
+                    }
+                }
+            }
+        } else {
+            let (part, behind) = rest.split_once(',').expect("a second column");
+            text.push_str(part);
+            rest = behind;
+        }
+        let (label, behind) = rest.split_once('\n').unwrap_or((rest, ""));
+        rows.push((text, label.trim_end().to_owned()));
+        rest = behind;
+    }
+    rows
+}
+
+#[test]
+fn the_intent_model_reaches_its_accuracy() {
+    let Some(path) = asset("datasets/banking77/test.csv") else {
+        return;
+    };
+    let rows = table(&std::fs::read_to_string(path).unwrap());
+    let rows = &rows[1..];
+    assert_eq!(rows.len(), 3080);
+    let classifier = TextClassifier::load(workspace_root().join("models/intent")).unwrap();
+    assert_eq!(classifier.model().config().num_labels(), 77);
+    let inputs: Vec<Input<'_>> = rows.iter().map(|(text, _)| Input::Single(text)).collect();
+    let answers = classifier.top_k_batch(&inputs, 3).unwrap();
+    let share = |is_right: &dyn Fn(&str, &[Classification]) -> bool| {
+        let right = rows
+            .iter()
+            .zip(&answers)
+            .filter(|((_, label), answer)| is_right(label, answer));
+        right.count() as f64 / rows.len() as f64
+    };
+    let first = share(&|label, answer| answer[0].label == label);
+    let among_three = share(&|label, answer| answer.iter().any(|a| a.label == label));
+    assert!(first >= 0.87, "accuracy {first}");
+    assert!(among_three >= 0.95, "among the first three {among_three}");
+    // A floor on the score leaves fewer questions, and more of them right.
+    let sure = answers
+        .iter()
+        .filter(|answer| answer[0].score >= 0.5)
+        .count();
+    let right = share(&|label, answer| answer[0].score >= 0.5 && answer[0].label == label);
+    let right = right * rows.len() as f64 / sure as f64;
+    assert!(right > first && sure > 2500, "{right} of {sure}");
 }
