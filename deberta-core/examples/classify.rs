@@ -38,6 +38,9 @@ struct Options {
     /// Show all labels of each text
     #[arg(long, conflicts_with = "top_k")]
     all: bool,
+    /// Leave out labels with a lower score
+    #[arg(long, value_name = "SCORE")]
+    threshold: Option<f32>,
     /// From logits to scores, if not as the model's configuration says
     #[arg(long, value_enum)]
     function: Option<Function>,
@@ -169,7 +172,13 @@ fn answer(
     } else {
         options.top_k.unwrap_or(1)
     };
-    Ok(classifier.top_k_batch(inputs, usize::try_from(count)?)?)
+    let mut answers = classifier.top_k_batch(inputs, usize::try_from(count)?)?;
+    if let Some(threshold) = options.threshold {
+        for labels in &mut answers {
+            labels.retain(|label| label.score >= threshold);
+        }
+    }
+    Ok(answers)
 }
 
 /// What `--json` writes of one input.
@@ -178,9 +187,10 @@ struct Line<'a> {
     text: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     text_pair: Option<&'a str>,
-    label: &'a str,
-    score: f32,
-    windows: usize,
+    /// `null` where no label has the score that is asked for.
+    label: Option<&'a str>,
+    score: Option<f32>,
+    windows: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     labels: Option<Vec<Score<'a>>>,
 }
@@ -204,9 +214,9 @@ fn line<'a>(input: &Input<'a>, labels: &'a [Classification], options: &Options) 
     Line {
         text,
         text_pair,
-        label: labels.first().map_or("", |best| &best.label),
-        score: labels.first().map_or(0.0, |best| best.score),
-        windows: labels.first().map_or(0, |best| best.windows),
+        label: labels.first().map(|best| best.label.as_str()),
+        score: labels.first().map(|best| best.score),
+        windows: labels.first().map(|best| best.windows),
         labels: several.then(|| labels.iter().map(score).collect()),
     }
 }
@@ -234,18 +244,23 @@ fn print(
         table.set_header(["Label", "Score", "Text", ""]);
     }
     for (input, labels) in inputs.iter().zip(answers) {
+        let mut text = match input {
+            Input::Single(text) => common::shown(text),
+            Input::Pair(first, second) => {
+                format!("{} | {}", common::shown(first), common::shown(second))
+            }
+        };
+        if labels.is_empty() {
+            table.add_row(["-".to_owned(), String::new(), text, String::new()]);
+            continue;
+        }
         for (i, c) in labels.iter().enumerate() {
-            let text = match input {
-                _ if i > 0 => String::new(),
-                Input::Single(text) => common::shown(text),
-                Input::Pair(first, second) => {
-                    format!("{} | {}", common::shown(first), common::shown(second))
-                }
-            };
             let note = match c.windows {
                 windows if i == 0 && windows > 1 => format!("({windows} windows)"),
                 _ => String::new(),
             };
+            // A text stands in the row of its best label.
+            let text = std::mem::take(&mut text);
             table.add_row([c.label.clone(), format!("{:.4}", c.score), text, note]);
         }
     }

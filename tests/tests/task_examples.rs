@@ -275,3 +275,26 @@ fn a_task_without_a_model_names_one() {
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(errors.contains("organisation/name"), "{errors}");
 }
+
+#[test]
+fn classify_leaves_out_what_is_not_sure() {
+    let model = workspace_root().join("models/intent");
+    let model = model.to_str().expect("a path in UTF-8");
+    let arguments = ["--model", model, "--threshold", "0.5", "--top-k", "5"];
+    let texts = ["My card has not arrived yet.", "card"];
+    let table = run("classify", &[&arguments[..], &texts].concat(), "");
+    let table = String::from_utf8(table.stdout).expect("UTF-8");
+    let lines: Vec<&str> = table.lines().map(str::trim).collect();
+    assert!(
+        lines[1].starts_with("card_arrival") && lines[2].starts_with("- "),
+        "{table}"
+    );
+    let lines = run(
+        "classify",
+        &[&arguments[..], &["--json"], &texts].concat(),
+        "",
+    );
+    let lines = objects(&String::from_utf8(lines.stdout).expect("UTF-8"));
+    assert_eq!(lines[0]["labels"].as_array().map(Vec::len), Some(1));
+    assert!(lines[1]["label"].is_null() && lines[1]["labels"] == Value::Array(Vec::new()));
+}
