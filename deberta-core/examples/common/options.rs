@@ -11,7 +11,7 @@ use super::report::Failure;
 /// Options of every example that answers texts.
 #[derive(Args)]
 pub(crate) struct ModelOptions {
-    /// A directory with a model in Hugging Face layout, or (with the feature `hub`) the name of one on the hub, `organisation/name[@revision]` [default: the model of this repository for the task, if there is one]
+    /// A directory with a model in Hugging Face layout, or (with the feature `hub`) the name of one on the hub, `organisation/name[@revision]` [default: the task's model, if there is one, of this repository]
     #[arg(long, value_name = "MODEL", hide_default_value = true)]
     model: Option<String>,
     /// Threads to use, by default all
