@@ -13,9 +13,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use common::answers::{Show, answer_all, score, span};
-use common::model::directory;
+use common::model::resolve;
 use common::options::{Default, ModelOptions};
 use common::report::{self, Failure};
+use deberta_core::ResolveOptions;
 use deberta_core::tasks::{Candidates, Control, Entity, Gliner, GlinerOptions};
 use serde_json::json;
 
@@ -59,7 +60,10 @@ fn run(options: Options) -> Result<(), Failure> {
     let folder = options.model.directory(public)?;
     let mut load = GlinerOptions::default().load(options.model.load());
     if let Some(encoder) = &options.encoder {
-        load = load.encoder(directory(Path::new(encoder))?);
+        load = load.encoder(resolve(
+            Path::new(encoder),
+            ResolveOptions::default().without_weights(),
+        )?);
     }
     let model = Gliner::load_with(folder, load)?
         .with_threshold(options.threshold)?

@@ -11,6 +11,11 @@ use super::report::Failure;
 
 /// The directory of a model, or of one that is named as on the hub, got from there if need be. A file of a model is refused.
 pub(crate) fn directory(named: &Path) -> Result<PathBuf, Failure> {
+    resolve(named, ResolveOptions::default())
+}
+
+/// The same, as the options say.
+pub(crate) fn resolve(named: &Path, options: ResolveOptions<'_>) -> Result<PathBuf, Failure> {
     if named.is_file() {
         let shown = named.display();
         return Err(format!("--model expects a directory, found the file {shown}").into());
@@ -27,7 +32,7 @@ pub(crate) fn directory(named: &Path) -> Result<PathBuf, Failure> {
     if let Ok(style) = ProgressStyle::with_template(style) {
         bar.set_style(style);
     }
-    let options = ResolveOptions::default().progress(|at| {
+    let options = options.progress(|at| {
         bar.enable_steady_tick(Duration::from_millis(200));
         bar.set_length(at.total);
         bar.set_position(at.received);

@@ -13,7 +13,7 @@ use crate::checkpoint::{Checkpoint, weights_names};
 pub(super) const CONFIGS: [&str; 2] = ["config.json", "gliner_config.json"];
 
 /// What else is read where a repository has it.
-const OTHERS: [&str; 11] = [
+const OTHERS: [&str; 13] = [
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -25,6 +25,8 @@ const OTHERS: [&str; 11] = [
     "generation_config.json",
     "modules.json",
     "1_Pooling/config.json",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
 ];
 
 /// Every file but the weights that is got where it is there.
@@ -64,10 +66,13 @@ impl Snapshot<'_> {
         self.cache.snapshot(self.commit).join(file).is_file()
     }
 
-    /// Whether it is a model, if perhaps one that lacks a file.
-    pub(super) fn is_usable(&self) -> bool {
+    /// Whether it is a model (or what there is around one, where weights are not wanted), if perhaps one that lacks a file.
+    pub(super) fn is_usable(&self, weighty: bool) -> bool {
         let folder = self.cache.snapshot(self.commit);
         let has_config = CONFIGS.iter().any(|file| self.has(file));
+        if !weighty {
+            return has_config;
+        }
         let Some(weights) = weights(|name| self.has(name)).filter(|_| has_config) else {
             return false;
         };
@@ -79,13 +84,13 @@ impl Snapshot<'_> {
     }
 
     /// Whether the hub could not have anything that is missing.
-    pub(super) fn is_whole(&self) -> bool {
+    pub(super) fn is_whole(&self, weighty: bool) -> bool {
         let is_known = |file: &str| self.has(file) || self.cache.is_absent(self.commit, file);
         let preferred = weights_names().take_while(|(name, _)| !self.has(name));
-        self.is_usable()
-            && companions()
-                .chain(preferred.map(|(name, _)| name))
-                .all(is_known)
+        let mut preferred = preferred.map(|(name, _)| name);
+        self.is_usable(weighty)
+            && companions().all(is_known)
+            && (!weighty || preferred.all(is_known))
     }
 
     /// Remembers what the repository lacks.

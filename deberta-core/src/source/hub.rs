@@ -31,8 +31,11 @@ pub(super) fn resolve(
         cache: &cache,
         commit,
     });
-    let usable = known.as_ref().filter(|snapshot| snapshot.is_usable());
-    if let Some(snapshot) = usable.filter(|snapshot| hub.offline || snapshot.is_whole()) {
+    let weighty = !options.without_weights;
+    let usable = known
+        .as_ref()
+        .filter(|snapshot| snapshot.is_usable(weighty));
+    if let Some(snapshot) = usable.filter(|snapshot| hub.offline || snapshot.is_whole(weighty)) {
         return Ok(cache.snapshot(snapshot.commit));
     }
     let reporter = Reporter::new(options);
@@ -56,7 +59,7 @@ pub(super) fn resolve(
             commit: &listing.commit,
         },
     };
-    get.all(&listing)?;
+    get.all(&listing, weighty)?;
     cache.set_commit(revision, &listing.commit)?;
     Ok(cache.snapshot(&listing.commit))
 }
@@ -82,16 +85,16 @@ struct Get<'a> {
 
 impl Get<'_> {
     /// Gets what is missing. The weights come last: a directory that has them has everything.
-    fn all(&self, listing: &Listing) -> Result<(), Error> {
+    fn all(&self, listing: &Listing, weighty: bool) -> Result<(), Error> {
         let missing = |name: &str| self.client.error(name, HubProblem::NotFound);
         if !CONFIGS.iter().any(|&name| listing.files.contains(name)) {
             return Err(missing(&CONFIGS.join(" or ")));
         }
-        let weights = files::weights(|name| listing.files.contains(name));
-        let weights = weights.ok_or_else(|| {
+        let weights = files::weights(|name| listing.files.contains(name)).filter(|_| weighty);
+        if weighty && weights.is_none() {
             let names: Vec<&str> = weights_names().map(|(name, _)| name).collect();
-            missing(&names.join(" or "))
-        })?;
+            return Err(missing(&names.join(" or ")));
+        }
 
         let mut wanted = Vec::new();
         for name in files::companions().filter(|&name| listing.files.contains(name)) {
@@ -103,14 +106,15 @@ impl Get<'_> {
         {
             return Err(missing(&CONFIGS.join(" or ")));
         }
-        if weights.is_index {
-            self.download(self.needed(weights.name)?)?;
-            let index = self.snapshot.cache.snapshot(self.snapshot.commit);
-            for shard in files::shards(&index.join(weights.name))? {
-                wanted.extend(self.needed(&shard)?);
-            }
-        } else {
+        if let Some(weights) = weights {
             wanted.extend(self.needed(weights.name)?);
+            if weights.is_index {
+                self.download(wanted.pop_if(|file| file.name == weights.name))?;
+                let index = self.snapshot.cache.snapshot(self.snapshot.commit);
+                for shard in files::shards(&index.join(weights.name))? {
+                    wanted.extend(self.needed(&shard)?);
+                }
+            }
         }
         self.download(wanted)?;
         self.snapshot.note_absent(listing)

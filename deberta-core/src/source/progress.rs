@@ -12,6 +12,8 @@ pub struct ResolveOptions<'a> {
     /// Where the hub and its cache are; `None`: what the environment says ([`HubOptions::from_env`]).
     #[cfg(feature = "hub")]
     pub hub: Option<HubOptions>,
+    /// Whether to get the configuration and the tokenizer alone, of a model whose weights are in another one's file.
+    pub without_weights: bool,
     /// Told how far it is, and ends it by returning false.
     #[cfg_attr(
         not(feature = "hub"),
@@ -29,6 +31,14 @@ impl<'a> ResolveOptions<'a> {
     pub fn hub(self, hub: HubOptions) -> Self {
         Self {
             hub: Some(hub),
+            ..self
+        }
+    }
+
+    /// Gets the configuration and the tokenizer alone.
+    pub fn without_weights(self) -> Self {
+        Self {
+            without_weights: true,
             ..self
         }
     }

@@ -36,6 +36,32 @@ fn of_two_formats_only_safetensors_is_got() {
 }
 
 #[test]
+fn an_encoder_s_tokenizer_comes_without_its_weights() {
+    let bench = Bench::new([
+        ("config.json", b"{}".to_vec()),
+        ("spm.model", noise(100)),
+        ("pytorch_model.bin", noise(1001)),
+    ]);
+    let source = Source::hub(REPOSITORY).unwrap();
+    let light = || {
+        ResolveOptions::default()
+            .hub(bench.options())
+            .without_weights()
+    };
+    source.resolve(&light()).unwrap();
+    assert_eq!(bench.names(), ["config.json", "spm.model"]);
+    bench.hub.requests();
+    source.resolve(&light()).unwrap();
+    assert_eq!(bench.hub.requests(), [], "it is in the cache");
+    // Whoever wants the model gets the rest.
+    bench.resolve().unwrap();
+    assert_eq!(
+        bench.names(),
+        ["config.json", "pytorch_model.bin", "spm.model"]
+    );
+}
+
+#[test]
 fn shards_are_those_of_the_index() {
     for (index_name, shards) in [
         (
