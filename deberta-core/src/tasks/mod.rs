@@ -28,6 +28,7 @@ mod embed;
 mod encode;
 mod fill_mask;
 mod gliner;
+mod layers;
 mod merged;
 mod question;
 mod reader;
@@ -39,6 +40,7 @@ mod span;
 mod text;
 mod token;
 mod window;
+mod words;
 mod zero_shot;
 
 pub use aggregate::Aggregation;

@@ -196,6 +196,37 @@ impl Sequences<'_> {
         }
     }
 
+    /// The same for sequences that are the windows of texts, `windows` of each: what `answer` makes of them, text by text
+    /// and window by window.
+    pub(super) fn windows<R, T>(
+        &self,
+        windows: &[usize],
+        mut build: impl FnMut(usize, usize) -> Sequence,
+        mut forward: impl FnMut(&Batch) -> Result<R, Error>,
+        mut answer: impl FnMut(usize, usize, (&R, &Batch, usize)) -> Result<T, Error>,
+    ) -> Vec<Result<Vec<T>, Error>> {
+        let jobs: Vec<(usize, usize)> = windows
+            .iter()
+            .enumerate()
+            .flat_map(|(text, &count)| (0..count).map(move |window| (text, window)))
+            .collect();
+        let mut answers: Vec<Option<Result<T, Error>>> = Vec::new();
+        answers.resize_with(jobs.len(), || None);
+        self.run(
+            |job| build(jobs[job].0, jobs[job].1),
+            |batch, _| forward(batch),
+            |job, result| {
+                let (text, window) = jobs[job];
+                answers[job] = Some(result.and_then(|passed| answer(text, window, passed)));
+            },
+        );
+        let mut answers = answers.into_iter().flatten();
+        windows
+            .iter()
+            .map(|&count| all(answers.by_ref().take(count).collect()))
+            .collect()
+    }
+
     /// The same with the logits of each sequence.
     pub(super) fn logits(
         &self,

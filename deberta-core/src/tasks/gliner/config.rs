@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::tasks::words::SubtokenPooling;
 use crate::{Config, Error};
 
 /// The file's name.
@@ -31,15 +32,6 @@ pub(super) struct GlinerConfig {
     pub(super) label_token: Option<u32>,
     /// The token before a label, and the one behind the labels.
     pub(super) markers: [String; 2],
-}
-
-/// How the vectors of a word's tokens become one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SubtokenPooling {
-    First,
-    Last,
-    Mean,
-    Max,
 }
 
 /// The keys that matter. Others are for training.

@@ -5,11 +5,13 @@ use std::path::Path;
 use deberta_kernels::{Activation, Isa};
 use ndarray::{Array2, ArrayView2, Axis};
 
-use super::config::{GlinerConfig, SubtokenPooling};
+use super::config::GlinerConfig;
 use super::input::Prepared;
-use super::layers::{BiLstm, LayerFuser, Linear, Mlp, SpanScorer, Tensors};
+use super::layers::{BiLstm, LayerFuser};
 use crate::Error;
 use crate::checkpoint::Checkpoint;
+use crate::tasks::layers::{Linear, Mlp, SpanScorer, Tensors};
+use crate::tasks::words::pooled;
 
 /// What stands on the encoder. It computes in `f32` on the processor, whatever the encoder runs on.
 pub(super) struct GlinerHead {
@@ -41,8 +43,8 @@ impl GlinerHead {
             fuser: fuser.transpose()?,
             projection: projection.transpose()?,
             recurrent: BiLstm::load(&tensors, size)?,
-            spans: SpanScorer::load(&tensors, size)?,
-            prompt: Mlp::load(&tensors, "prompt_rep_layer", size)?,
+            spans: SpanScorer::load(&tensors, "span_rep_layer.span_rep_layer", size)?,
+            prompt: Mlp::projection(&tensors, "prompt_rep_layer", size)?,
         })
     }
 
@@ -71,38 +73,9 @@ impl GlinerHead {
         let behind = usize::from(!config.embeds_marker);
         let labels: Vec<usize> = text.label_tokens().map(|token| token + behind).collect();
         let labels = self.prompt.apply(states.select(Axis(0), &labels).view())?;
-        let words = pooled(states, text, window, config.pooling);
+        let words = pooled(states, &text.word_tokens(window), config.pooling);
         let words = self.recurrent.apply(words)?;
         self.spans
             .logits(words.view(), labels.view(), config.max_width)
     }
-}
-
-/// One vector per word. A word without a token has zeros.
-fn pooled(
-    states: ArrayView2<'_, f32>,
-    text: &Prepared<'_>,
-    window: usize,
-    pooling: SubtokenPooling,
-) -> Array2<f32> {
-    let ranges = text.word_tokens(window);
-    let mut words = Array2::zeros((ranges.len(), states.ncols()));
-    for (range, mut word) in ranges.into_iter().zip(words.outer_iter_mut()) {
-        if range.is_empty() {
-            continue;
-        }
-        let tokens = states.slice(ndarray::s![range.clone(), ..]);
-        match pooling {
-            SubtokenPooling::First => word.assign(&tokens.row(0)),
-            SubtokenPooling::Last => word.assign(&tokens.row(range.len() - 1)),
-            SubtokenPooling::Mean => {
-                let count = range.len() as f32;
-                word.assign(&(tokens.sum_axis(Axis(0)) / count));
-            }
-            SubtokenPooling::Max => {
-                word.assign(&tokens.fold_axis(Axis(0), f32::NEG_INFINITY, |&a, &b| a.max(b)));
-            }
-        }
-    }
-    words
 }

@@ -9,6 +9,7 @@ use super::config::GlinerConfig;
 use super::words::words;
 use crate::Error;
 use crate::tasks::Candidates;
+use crate::tasks::words::{Windows, window_of};
 
 /// The tokens that stand around labels and texts.
 pub(super) struct Markers {
@@ -63,33 +64,6 @@ impl Markers {
             }),
             None => Ok(markers),
         }
-    }
-}
-
-/// How words are divided into windows.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Windows {
-    /// Words of one.
-    pub(super) most: usize,
-    /// Words of the widest span.
-    pub(super) widest: usize,
-    /// Whether there is but one, of so many tokens at most.
-    pub(super) truncated: Option<usize>,
-}
-
-impl Windows {
-    /// Neighbours share so much that the widest span lies well inside one of them.
-    fn over(self, count: usize) -> Vec<Range<usize>> {
-        if count <= self.most || self.truncated.is_some() {
-            return std::iter::once(0..count.min(self.most)).collect();
-        }
-        let overlap = (self.most / 4).max(2 * self.widest).min(self.most - 1);
-        let last = count - self.most;
-        (0..last)
-            .step_by(self.most - overlap)
-            .chain(std::iter::once(last))
-            .map(|start| start..start + self.most)
-            .collect()
     }
 }
 
@@ -230,60 +204,8 @@ impl<'a> Prepared<'a> {
             .collect()
     }
 
-    /// The window that answers for a span: of those that hold it, the one in which it lies farthest from a cut.
+    /// The window that answers for a span.
     pub(super) fn window_of(&self, span: &RangeInclusive<usize>) -> usize {
-        let (first, last) = (*span.start(), *span.end());
-        // Windows begin and end in rising order: those that hold the span stand side by side.
-        let from = self.windows.partition_point(|window| window.end <= last);
-        let to = self.windows.partition_point(|window| window.start <= first);
-        let context = |index: &usize| {
-            let window = &self.windows[*index];
-            let left = match window.start {
-                0 => usize::MAX,
-                start => first - start,
-            };
-            let right = match window.end {
-                end if end == self.words.len() => usize::MAX,
-                end => end - 1 - last,
-            };
-            left.min(right)
-        };
-        // Of equal ones the first.
-        (from..to).rev().max_by_key(context).unwrap_or(0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_span_has_a_window() {
-        for (most, widest) in [(5, 2), (6, 3), (12, 4), (3, 3), (1, 1)] {
-            for count in 1..40 {
-                let windows = Windows {
-                    most,
-                    widest,
-                    truncated: None,
-                };
-                let text = Prepared {
-                    labels: Vec::new(),
-                    words: vec![0..0; count],
-                    windows: windows.over(count),
-                    label_ids: Vec::new(),
-                    word_ids: Vec::new(),
-                    most: usize::MAX,
-                };
-                for (first, last) in super::super::layers::spans(count, widest.min(most)) {
-                    let window = &text.windows[text.window_of(&(first..=last))];
-                    let held = window.start <= first && last < window.end;
-                    // The widest spans need windows that share as much.
-                    assert!(
-                        held || 2 * widest > most,
-                        "{first}..={last} of {count} in {window:?}"
-                    );
-                }
-            }
-        }
+        window_of(&self.windows, self.words.len(), span)
     }
 }

@@ -18,10 +18,12 @@ use tokenizer_spm::deberta::DebertaTokenizer;
 
 use super::Candidates;
 use super::control::{Control, Portion};
+use super::layers::{sigmoid, spans};
 use super::reader::Reader;
 use super::run::{self, Sequences};
 use super::span::Characters;
 use super::token::Entity;
+use super::words::Windows;
 use crate::{Batch, Error, HeadKind, LoadOptions, Model, Observe};
 use config::GlinerConfig;
 use decode::{Candidate, Rules, choose};
@@ -199,7 +201,7 @@ impl Gliner {
         run::in_portions(inputs, size, control, |inputs, portion| {
             let reader = &self.reader;
             let most = reader.encoder.tokenizer().model_max_length();
-            let room = input::Windows {
+            let room = Windows {
                 most: self.config.max_length,
                 widest: self.config.max_width,
                 truncated: self.truncates.then(|| most.unwrap_or(usize::MAX)),
@@ -225,49 +227,35 @@ impl Gliner {
         which: &[usize],
         portion: Portion<'_>,
     ) -> Vec<Result<Vec<Candidate>, Error>> {
-        let jobs: Vec<(usize, usize)> = texts
-            .iter()
-            .enumerate()
-            .flat_map(|(i, text)| (0..text.windows.len()).map(move |window| (i, window)))
-            .collect();
-        let costs: Vec<usize> = jobs
-            .iter()
-            .map(|&(i, window)| texts[i].length(window))
-            .collect();
+        let windows: Vec<usize> = texts.iter().map(|text| text.windows.len()).collect();
+        let lengths = |text: &Prepared<'_>| {
+            let windows = 0..text.windows.len();
+            windows
+                .map(|window| text.length(window))
+                .collect::<Vec<_>>()
+        };
+        let costs: Vec<usize> = texts.iter().flat_map(lengths).collect();
         let sequences = Sequences {
             portion,
             costs: &costs,
         };
-        let mut found: Vec<Result<Vec<Candidate>, Error>> = Vec::new();
-        found.resize_with(texts.len(), || Ok(Vec::new()));
         let model = &self.reader.model;
-        sequences.run(
-            |job| {
-                (
-                    texts[jobs[job].0].ids(jobs[job].1, &self.markers),
-                    Vec::new(),
-                )
-            },
-            |batch, _| self.states(batch),
-            |job, result| {
-                let (i, window) = jobs[job];
-                let some = result.and_then(|(states, batch, row)| {
-                    let tokens = batch.sequence(row);
-                    let states: Vec<ArrayView2<'_, f32>> = states
-                        .iter()
-                        .map(|layer| layer.slice(s![tokens.clone(), ..]))
-                        .collect();
-                    let input = portion.first + which[i];
-                    model.install(|| self.score(&states, &texts[i], window, input))
-                });
-                match (&mut found[i], some) {
-                    (Ok(found), Ok(some)) => found.extend(some),
-                    (Ok(_), Err(error)) => found[i] = Err(error),
-                    (Err(_), _) => {}
-                }
+        let found = sequences.windows(
+            &windows,
+            |text, window| (texts[text].ids(window, &self.markers), Vec::new()),
+            |batch| self.states(batch),
+            |text, window, (states, batch, row)| {
+                let tokens = batch.sequence(row);
+                let states: Vec<ArrayView2<'_, f32>> = states
+                    .iter()
+                    .map(|layer| layer.slice(s![tokens.clone(), ..]))
+                    .collect();
+                let input = portion.first + which[text];
+                model.install(|| self.score(&states, &texts[text], window, input))
             },
         );
-        found
+        let of_text = |found: Result<Vec<Vec<_>>, Error>| Ok(found?.concat());
+        found.into_iter().map(of_text).collect()
     }
 
     /// The hidden states of the last layer, or of all layers where they are mixed.
@@ -295,14 +283,14 @@ impl Gliner {
             return Err(Error::NotFiniteOutput { input });
         }
         let mut candidates = Vec::new();
-        let spans = layers::spans(range.len(), self.config.max_width);
-        for ((first, last), row) in spans.zip(logits.outer_iter()) {
+        let all = spans(range.len(), self.config.max_width);
+        for ((first, last), row) in all.zip(logits.outer_iter()) {
             let words = range.start + first..=range.start + last;
             if text.window_of(&words) != window {
                 continue;
             }
             for (label, &logit) in row.iter().enumerate() {
-                let score = layers::sigmoid(logit);
+                let score = sigmoid(logit);
                 if score > self.threshold {
                     candidates.push(Candidate {
                         words: words.clone(),
