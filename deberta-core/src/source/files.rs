@@ -13,7 +13,7 @@ use crate::checkpoint::{Checkpoint, weights_names};
 pub(super) const CONFIGS: [&str; 2] = ["config.json", "gliner_config.json"];
 
 /// What else is read where a repository has it.
-const OTHERS: [&str; 13] = [
+const OTHERS: [&str; 14] = [
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -27,6 +27,7 @@ const OTHERS: [&str; 13] = [
     "1_Pooling/config.json",
     "sentence_bert_config.json",
     "config_sentence_transformers.json",
+    "encoder_config/config.json",
 ];
 
 /// Every file but the weights that is got where it is there.

@@ -130,6 +130,7 @@ fn parts_of_other_libraries_are_got_too() {
         ("pytorch_model.bin", noise(1000)),
         ("modules.json", b"[]".to_vec()),
         ("1_Pooling/config.json", b"{ }".to_vec()),
+        ("encoder_config/config.json", b"{}".to_vec()),
         ("spm.model", noise(10)),
     ]);
     bench.resolve().unwrap();
