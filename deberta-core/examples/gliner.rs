@@ -4,7 +4,7 @@
 //! cargo run --release --example gliner -- --model MODEL --labels person,place "Ada Lovelace lived in London."
 //! ```
 //!
-//! A public checkpoint that serves: `knowledgator/gliner-pii-base-v1.0`.
+//! Public checkpoints that serve: `knowledgator/gliner-pii-base-v1.0`, and of GLiNER2 `fastino/gliner2-base-v1`.
 
 mod common;
 
@@ -16,11 +16,12 @@ use common::answers::{Show, answer_all, score, span};
 use common::model::resolve;
 use common::options::{Default, ModelOptions};
 use common::report::{self, Failure};
+use deberta_core::Error;
 use deberta_core::ResolveOptions;
-use deberta_core::tasks::{Candidates, Control, Entity, Gliner, GlinerOptions};
+use deberta_core::tasks::{Candidates, Control, Entity, Gliner, Gliner2, GlinerOptions, Overlap};
 use serde_json::json;
 
-/// Finds entities of any kind, with a GLiNER model on a DeBERTa encoder.
+/// Finds entities of any kind, with a model of GLiNER or GLiNER2 on a DeBERTa encoder.
 #[derive(Parser)]
 struct Options {
     /// The texts; none: lines of standard input
@@ -55,9 +56,11 @@ fn main() -> ExitCode {
 }
 
 fn run(options: Options) -> Result<(), Failure> {
-    let labels = common::parts(&options.labels);
     let public = Default::Public("knowledgator/gliner-pii-base-v1.0");
     let folder = options.model.directory(public)?;
+    if !folder.join("gliner_config.json").is_file() {
+        return second(options, &folder);
+    }
     let mut load = GlinerOptions::default().load(options.model.load());
     if let Some(encoder) = &options.encoder {
         load = load.encoder(resolve(
@@ -70,6 +73,35 @@ fn run(options: Options) -> Result<(), Failure> {
         .with_nested(options.nested)
         .with_multi_label(options.multi_label)
         .with_truncation(options.truncate);
+    find(options, |inputs| {
+        model.entities_each(inputs, &Control::default())
+    })
+}
+
+/// The same with a model of GLiNER2.
+fn second(options: Options, folder: &Path) -> Result<(), Failure> {
+    if options.multi_label || options.truncate || options.encoder.is_some() {
+        let refused =
+            "--multi-label, --truncate and --encoder are for models with a gliner_config.json";
+        return Err(refused.into());
+    }
+    let model = Gliner2::load_with(folder, options.model.load())?
+        .with_threshold(options.threshold)?
+        .with_overlap(match options.nested {
+            true => Overlap::Nested,
+            false => Overlap::default(),
+        });
+    find(options, |inputs| {
+        model.entities_each(inputs, &Control::default())
+    })
+}
+
+/// Answers the texts and shows what was found.
+fn find(
+    options: Options,
+    entities: impl Fn(&[Candidates<'_>]) -> Vec<Result<Vec<Entity>, Error>>,
+) -> Result<(), Failure> {
+    let labels = common::parts(&options.labels);
     let answer = |texts: &[String]| {
         let inputs: Vec<Candidates<'_>> = texts
             .iter()
@@ -78,7 +110,7 @@ fn run(options: Options) -> Result<(), Failure> {
                 labels: &labels,
             })
             .collect();
-        model.entities_each(&inputs, &Control::default())
+        entities(&inputs)
     };
     let show = Show {
         json: options.json,

@@ -92,8 +92,8 @@ pub use precision::Precision;
 pub use source::HubOptions;
 pub use source::{HubProblem, ResolveOptions, Source};
 pub use tasks::{
-    Embedder, FillMask, Gliner, QuestionAnswerer, Reranker, TextClassifier, TokenClassifier,
-    ZeroShotClassifier,
+    Embedder, FillMask, Gliner, Gliner2, QuestionAnswerer, Reranker, TextClassifier,
+    TokenClassifier, ZeroShotClassifier,
 };
 
 /// Keeps the README's code compiling.

@@ -234,6 +234,22 @@ fn gliner_finds_entities() {
     let entities = lines[0]["entities"].as_array().expect("entities");
     assert_eq!(entities.len(), 3);
     assert_eq!(entities[2]["text"], "works at Acme in California.");
+    // The other architecture is told by its files.
+    let lines = objects(&answer("gliner", "gliner2/lstm", &arguments, ""));
+    assert!(lines[0]["entities"].is_array());
+    let output = run(
+        "gliner",
+        &[
+            "--model",
+            &fixture("gliner2/lstm"),
+            "--labels",
+            "a",
+            "--truncate",
+            "x",
+        ],
+        "",
+    );
+    assert!(String::from_utf8_lossy(&output.stderr).contains("gliner_config.json"));
     let encoder = fixture("gliner/published/encoder");
     let table = answer(
         "gliner",

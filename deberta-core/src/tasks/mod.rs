@@ -6,6 +6,7 @@
 //! | the same of every part of a long prompt | [`TextClassifier::segments`] | |
 //! | names and other parts of a text | [`TokenClassifier`] | `pipeline("token-classification")` |
 //! | entities of any kind | [`Gliner`] | `GLiNER.predict_entities` of `gliner` |
+//! | the same, and classes of any kind, from one model | [`Gliner2`] | `extract_entities`, `classify_text` of `gliner2` |
 //! | any labels | [`ZeroShotClassifier`] | `pipeline("zero-shot-classification")` |
 //! | how well documents answer a query | [`Reranker`] | `CrossEncoder` of `sentence-transformers` |
 //! | the answer to a question in a text | [`QuestionAnswerer`] | `pipeline("question-answering")` |
