@@ -91,10 +91,10 @@ fn run(options: &Options) -> Result<(), Failure> {
         TextClassifier::load_with(folder, options.model.load())?.with_windows(&WindowOptions {
             max_length: options.max_length,
             overlap: options.overlap,
-            merge: match options.merge {
+            merge: Some(match options.merge {
                 Merge::Mean => WindowMerge::Mean,
                 Merge::Max => WindowMerge::Max,
-            },
+            }),
             truncate: options.truncate,
         })?;
     remark::unused(classifier.model());

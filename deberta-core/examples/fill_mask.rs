@@ -24,8 +24,8 @@ struct Options {
     /// The texts, with [MASK] where a word is missing; none: lines of standard input
     texts: Vec<String>,
     /// Show so many words for each mask
-    #[arg(long, value_name = "K", default_value_t = 5)]
-    top_k: usize,
+    #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    top_k: u32,
     /// The only words to choose from, with commas between them
     #[arg(long)]
     targets: Option<String>,
@@ -44,7 +44,8 @@ fn run(options: Options) -> Result<(), Failure> {
     let folder = options
         .model
         .directory(Default::Public("microsoft/deberta-base"))?;
-    let mut model = FillMask::load_with(folder, options.model.load())?.with_top_k(options.top_k);
+    let mut model =
+        FillMask::load_with(folder, options.model.load())?.with_top_k(options.top_k as usize);
     remark::unused(model.model());
     if let Some(doubt) = model.doubt() {
         eprintln!("note: {doubt}");

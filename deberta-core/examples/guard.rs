@@ -23,11 +23,11 @@ use serde_json::json;
 struct Options {
     /// The prompts; none: lines of standard input
     prompts: Vec<String>,
-    /// The label of attacks [default: the model's last one]
+    /// A label of attacks, may be given several times [default: the model's last one]
     #[arg(long)]
-    label: Option<String>,
-    /// The score from which on a prompt is an attack
-    #[arg(long, default_value_t = 0.5)]
+    label: Vec<String>,
+    /// The score from which on a prompt is an attack, from 0 to 1
+    #[arg(long, default_value_t = 0.5, value_parser = probability)]
     threshold: f32,
     /// Tokens of one segment of a long prompt
     #[arg(long)]
@@ -57,24 +57,35 @@ fn run(options: Options) -> Result<(), Failure> {
         })?;
     remark::unused(model.model());
     let labels = &model.model().config().labels;
-    let bad = match &options.label {
-        None => labels.len() - 1,
-        Some(name) => labels.index(name).ok_or_else(|| {
-            format!(
-                "--label expects one of {}, found {name}",
-                labels.names().join(", ")
-            )
-        })?,
+    let named = options.label.iter().map(|name| {
+        labels.index(name).ok_or_else(|| {
+            let names = labels.names().join(", ");
+            format!("--label expects one of {names}, found {name}")
+        })
+    });
+    let mut bad: Vec<usize> = named.collect::<Result<_, _>>()?;
+    if bad.is_empty() {
+        bad.push(labels.len() - 1);
+        if labels.len() > 2 {
+            let (names, last) = (labels.names().join(", "), &labels.names()[bad[0]]);
+            eprintln!(
+                "note: of the labels {names}, {last} alone is taken for an attack; --label names others"
+            );
+        }
+    }
+    let attack = |segment: &Segment| {
+        let scores = bad.iter().filter_map(|&label| segment.score(label));
+        scores.fold(0.0, f32::max)
     };
     let worst = |segments: &[Segment]| {
-        let worst = Segment::worst(segments, bad);
-        let score = worst.and_then(|segment| segment.score(bad));
-        (
-            score.unwrap_or_default(),
-            worst
-                .map(|segment| segment.bytes.clone())
-                .unwrap_or_default(),
-        )
+        // Of equal ones the first.
+        let worst = segments
+            .iter()
+            .rev()
+            .max_by(|a, b| attack(a).total_cmp(&attack(b)));
+        worst.map_or((0.0, 0..0), |segment| {
+            (attack(segment), segment.bytes.clone())
+        })
     };
     let answer = |prompts: &[String]| {
         let prompts: Vec<&str> = prompts.iter().map(String::as_str).collect();
@@ -102,15 +113,24 @@ fn run(options: Options) -> Result<(), Failure> {
             let (most, bytes) = worst(segments);
             let scores = segments.iter().map(|segment| {
                 json!({
-                    "bytes": span(&segment.bytes), "chars": span(&segment.chars), "score": segment.score(bad),
+                    "bytes": span(&segment.bytes), "chars": span(&segment.chars), "score": attack(segment),
                 })
             });
             json!({
-                "text": prompt, "label": labels.name(bad), "score": most, "attack": most >= options.threshold,
+                "text": prompt, "labels": bad.iter().map(|&label| labels.name(label)).collect::<Vec<_>>(), "score": most, "attack": most >= options.threshold,
                 "worst": span(&bytes), "segments": scores.collect::<Vec<_>>(),
             })
         },
         text: &|prompt| prompt,
     };
     answer_all(options.prompts, Ok, answer, &show)
+}
+
+/// A number from 0 to 1.
+fn probability(text: &str) -> Result<f32, String> {
+    let number = text
+        .parse()
+        .ok()
+        .filter(|number| (0.0..=1.0).contains(number));
+    number.ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }

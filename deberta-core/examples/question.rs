@@ -29,8 +29,8 @@ struct Options {
     #[arg(long)]
     question: Option<String>,
     /// Show so many answers to each question
-    #[arg(long, value_name = "K", default_value_t = 1)]
-    top_k: usize,
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    top_k: u32,
     /// A text may have no answer
     #[arg(long)]
     no_answer: bool,
@@ -88,7 +88,7 @@ fn run(options: Options) -> Result<(), Failure> {
         let inputs: Vec<Question<'_>> = inputs
             .map(|(question, context)| Question { question, context })
             .collect();
-        model.answers_each(&inputs, options.top_k, &Control::default())
+        model.answers_each(&inputs, options.top_k as usize, &Control::default())
     };
     let show = Show {
         json: options.json,

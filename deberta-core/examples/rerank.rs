@@ -9,15 +9,16 @@
 
 mod common;
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
 use comfy_table::{CellAlignment, Table, presets};
+use common::lines::Lines;
 use common::options::{Default, ModelOptions};
 use common::remark;
 use common::report::{self, Failure};
-use deberta_core::tasks::{Control, Progress, Reranker, ScoreFunction, WindowMerge, WindowOptions};
+use deberta_core::tasks::{Control, Progress, Reranker, ScoreFunction, WindowOptions};
 use indicatif::ProgressBar;
 use serde_json::json;
 
@@ -29,8 +30,8 @@ struct Options {
     /// The documents; none: lines of standard input
     documents: Vec<String>,
     /// Show so many documents
-    #[arg(long, value_name = "K")]
-    top_k: Option<usize>,
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    top_k: Option<u32>,
     /// Show logits instead of scores between zero and one
     #[arg(long)]
     raw: bool,
@@ -57,7 +58,6 @@ fn run(options: Options) -> Result<(), Failure> {
     let mut model =
         Reranker::load_with(folder, options.model.load())?.with_windows(&WindowOptions {
             max_length: options.max_length,
-            merge: WindowMerge::Max,
             truncate: options.truncate,
             ..WindowOptions::default()
         })?;
@@ -91,7 +91,7 @@ fn run(options: Options) -> Result<(), Failure> {
         }
     }
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
-    ranked.truncate(options.top_k.unwrap_or(usize::MAX));
+    ranked.truncate(options.top_k.map_or(usize::MAX, |k| k as usize));
     print(&ranked, &documents, options.json)?;
     match failed {
         0 => Ok(()),
@@ -101,17 +101,22 @@ fn run(options: Options) -> Result<(), Failure> {
 
 /// The lines of standard input.
 fn lines() -> Result<Vec<String>, Failure> {
-    if io::stdin().is_terminal() {
-        eprintln!("reading documents from standard input, one per line (end with Ctrl-D)");
+    let mut lines = Lines::new();
+    let mut all = Vec::new();
+    loop {
+        let portion = lines.portion(Ok)?;
+        if portion.is_empty() {
+            return Ok(all);
+        }
+        all.extend(portion);
     }
-    Ok(io::stdin().lock().lines().collect::<Result<_, _>>()?)
 }
 
 fn print(ranked: &[(usize, f32)], documents: &[String], json: bool) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if json {
         for &(index, score) in ranked {
-            let line = json!({"index": index, "score": score, "text": documents[index]});
+            let line = json!({"document": index + 1, "score": score, "text": documents[index]});
             writeln!(out, "{line}")?;
         }
         return out.flush();

@@ -33,8 +33,8 @@ struct Options {
     #[arg(long)]
     multi_label: bool,
     /// Show so many labels of each text
-    #[arg(long, value_name = "K")]
-    top_k: Option<usize>,
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    top_k: Option<u32>,
     /// Tokens of one window over a long text
     #[arg(long)]
     max_length: Option<usize>,
@@ -54,6 +54,9 @@ fn main() -> ExitCode {
 
 fn run(options: Options) -> Result<(), Failure> {
     let labels = common::parts(&options.labels);
+    if labels.is_empty() {
+        return Err("--labels expects at least one label".into());
+    }
     let public = Default::Public("MoritzLaurer/deberta-v3-base-zeroshot-v2.0");
     let folder = options.model.directory(public)?;
     let model = ZeroShotClassifier::load_with(folder, options.model.load())?
@@ -71,7 +74,7 @@ fn run(options: Options) -> Result<(), Failure> {
             "note: no label of the model is called entailment; {entailment:?} is taken for it"
         );
     }
-    let most = options.top_k.unwrap_or(usize::MAX);
+    let most = options.top_k.map_or(usize::MAX, |k| k as usize);
     let answer = |texts: &[String]| {
         let inputs: Vec<Candidates<'_>> = texts
             .iter()

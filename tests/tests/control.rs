@@ -176,6 +176,7 @@ fn segments_are_windows_with_scores_of_their_own() {
         assert_eq!(worst.score(label), Some(most));
     }
     assert_eq!(Segment::worst(&[], 0), None);
+    assert_eq!(Segment::worst(&segments, 99), None);
     // A short text is one segment, with the scores of the whole.
     let short = model.segments("A film.").expect("a segment");
     assert_eq!(short.len(), 1);

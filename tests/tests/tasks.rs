@@ -26,7 +26,7 @@ fn windows(max_length: usize, overlap: usize, merge: WindowMerge) -> WindowOptio
     WindowOptions {
         max_length: Some(max_length),
         overlap: Some(overlap),
-        merge,
+        merge: Some(merge),
         ..WindowOptions::default()
     }
 }

@@ -20,6 +20,9 @@ pub(crate) fn resolve(named: &Path, options: ResolveOptions<'_>) -> Result<PathB
         let shown = named.display();
         return Err(format!("--model expects a directory, found the file {shown}").into());
     }
+    if !named.is_dir() {
+        eprintln!("note: there is no directory {}", named.display());
+    }
     let source: Source = match named.to_str() {
         Some(name) => name.parse()?,
         None => named.into(),

@@ -35,7 +35,9 @@ pub(super) fn resolve(
     let usable = known
         .as_ref()
         .filter(|snapshot| snapshot.is_usable(weighty));
-    if let Some(snapshot) = usable.filter(|snapshot| hub.offline || snapshot.is_whole(weighty)) {
+    let asks = options.refresh && !hub.offline;
+    let whole = usable.filter(|snapshot| hub.offline || snapshot.is_whole(weighty));
+    if let Some(snapshot) = whole.filter(|_| !asks) {
         return Ok(cache.snapshot(snapshot.commit));
     }
     let reporter = Reporter::new(options);
@@ -44,11 +46,14 @@ pub(super) fn resolve(
         let cache = cache.folder().to_owned();
         return Err(client.error("", HubProblem::Offline { cache }));
     }
-    let listing = match (client.listing(repository, revision), usable) {
+    // A branch stays where it was when it was first got.
+    let wanted = match usable {
+        Some(snapshot) if !asks => snapshot.commit,
+        _ => revision,
+    };
+    let listing = match (client.listing(repository, wanted), usable) {
         // Whether the hub has something more cannot be told; what is here is a model.
-        (Err(error), Some(snapshot)) if is_unreachable(&error) => {
-            return Ok(cache.snapshot(snapshot.commit));
-        }
+        (Err(Error::Hub { .. }), Some(snapshot)) => return Ok(cache.snapshot(snapshot.commit)),
         (listing, _) => listing?,
     };
     let get = Get {
@@ -62,18 +67,6 @@ pub(super) fn resolve(
     get.all(&listing, weighty)?;
     cache.set_commit(revision, &listing.commit)?;
     Ok(cache.snapshot(&listing.commit))
-}
-
-/// Whether the hub did not answer, as opposed to an answer that means no.
-fn is_unreachable(error: &Error) -> bool {
-    use HubProblem::{Network, Status};
-    matches!(
-        error,
-        Error::Hub {
-            problem: Network { .. } | Status { .. },
-            ..
-        }
-    )
 }
 
 /// Gets the files of one commit.

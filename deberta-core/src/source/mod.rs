@@ -17,7 +17,7 @@
 //!
 //! It needs the cargo feature `hub`; without it this crate knows of no network. What is in the local cache is not asked
 //! for again: a model that is there whole needs no request, and `HF_HUB_OFFLINE=1` forbids any. A branch such as `main`
-//! stays at the commit that it had when it was first got; naming a commit, a tag or another branch gets that one.
+//! stays at the commit that it had when it was first got ([`ResolveOptions::refresh`] asks again); naming a commit, a tag or another branch gets that one.
 //!
 //! Only files that this crate reads are got: configurations, tokenizers, and one format of weights, safetensors where
 //! there is a choice. Every file is written beside its place, compared with the size and the checksum that the hub says

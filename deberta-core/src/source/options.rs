@@ -55,7 +55,7 @@ impl HubOptions {
     /// | `HF_HOME` | else `$XDG_CACHE_HOME/huggingface`, else `~/.cache/huggingface` |
     /// | `HF_TOKEN` (or `HUGGING_FACE_HUB_TOKEN`) | the token; else the file `HF_TOKEN_PATH`, else `$HF_HOME/token` |
     /// | `HF_ENDPOINT` | the address of the hub |
-    /// | `HF_HUB_OFFLINE` | 1, on, yes or true: never use the network |
+    /// | `HF_HUB_OFFLINE` (or `TRANSFORMERS_OFFLINE`) | 1, on, yes or true: never use the network |
     ///
     /// # Errors
     /// [`Error::Argument`] where there is neither a cache nor a home directory, [`Error::Io`] where a file with a token
@@ -85,7 +85,8 @@ impl HubOptions {
         if let Some(endpoint) = text("HF_ENDPOINT") {
             options.endpoint = endpoint;
         }
-        let offline = text("HF_HUB_OFFLINE").map(|value| value.to_ascii_lowercase());
+        let offline = text("HF_HUB_OFFLINE").or_else(|| text("TRANSFORMERS_OFFLINE"));
+        let offline = offline.map(|value| value.to_ascii_lowercase());
         options.offline = matches!(offline.as_deref(), Some("1" | "on" | "yes" | "true"));
         Ok(options)
     }

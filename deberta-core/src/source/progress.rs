@@ -14,6 +14,8 @@ pub struct ResolveOptions<'a> {
     pub hub: Option<HubOptions>,
     /// Whether to get the configuration and the tokenizer alone, of a model whose weights are in another one's file.
     pub without_weights: bool,
+    /// Whether to ask where a branch is now, instead of staying where it was when the model was first got.
+    pub refresh: bool,
     /// Told how far it is, and ends it by returning false.
     #[cfg_attr(
         not(feature = "hub"),
@@ -39,6 +41,14 @@ impl<'a> ResolveOptions<'a> {
     pub fn without_weights(self) -> Self {
         Self {
             without_weights: true,
+            ..self
+        }
+    }
+
+    /// Asks where a branch is now.
+    pub fn refresh(self) -> Self {
+        Self {
+            refresh: true,
             ..self
         }
     }

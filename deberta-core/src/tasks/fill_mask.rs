@@ -34,6 +34,8 @@ pub struct FillMask {
     top_k: usize,
     /// The only words to choose from, in rising order.
     targets: Option<Vec<u32>>,
+    sequences: bool,
+    max_length: usize,
 }
 
 /// A word for a mask.
@@ -45,7 +47,8 @@ pub struct Filled {
     pub text: String,
     /// How likely it is among all words.
     pub score: f32,
-    /// The whole text with this word. Other masks stay; special tokens are shown only where there are some.
+    /// The whole text with this word. Other masks stay; special tokens are shown only where there are some. Empty where
+    /// nobody wants it ([`FillMask::with_sequences`]).
     pub sequence: String,
 }
 
@@ -86,6 +89,8 @@ impl FillMask {
             mask,
             top_k: 5,
             targets: None,
+            sequences: true,
+            max_length: usize::MAX,
         })
     }
 
@@ -93,6 +98,21 @@ impl FillMask {
     #[must_use]
     pub fn with_top_k(mut self, top_k: usize) -> Self {
         self.top_k = top_k;
+        self
+    }
+
+    /// Whether each word comes with the whole text that it makes. With many masks in long texts that is what takes memory.
+    #[must_use]
+    pub fn with_sequences(mut self, sequences: bool) -> Self {
+        self.sequences = sequences;
+        self
+    }
+
+    /// Refuses texts of more tokens, special ones included. By default a text is read whole however long it is, as by the
+    /// reference: the time grows with the square of its length.
+    #[must_use]
+    pub fn with_max_length(mut self, tokens: usize) -> Self {
+        self.max_length = tokens;
         self
     }
 
@@ -196,7 +216,7 @@ impl FillMask {
         let reader = &self.reader;
         let tokenizer = reader.encoder.tokenizer();
         let encodings = reader.model.install(|| reader.encoder.encode(texts));
-        let texts = encodings.into_iter().zip(texts).map(|(encoding, text)| {
+        let texts = encodings.into_iter().map(|encoding| {
             let dressed = tokenizer.with_special_tokens(&encoding?, None);
             let is_mask = |&t: &usize| dressed.ids[t] == self.mask;
             let masks: Vec<usize> = (0..dressed.len()).filter(is_mask).collect();
@@ -205,7 +225,14 @@ impl FillMask {
                 return Err(Error::Argument {
                     name: "text",
                     expected: format!("a mask ({mask})"),
-                    found: format!("{text:?}"),
+                    found: "none".to_owned(),
+                });
+            }
+            if dressed.len() > self.max_length {
+                return Err(Error::Argument {
+                    name: "text",
+                    expected: format!("at most {} tokens", self.max_length),
+                    found: dressed.len().to_string(),
                 });
             }
             Ok((dressed, masks))
@@ -230,23 +257,26 @@ impl FillMask {
                         texts[i].1.iter().map(move |mask| start + mask)
                     });
                     let tokens: Vec<usize> = tokens.collect();
-                    let logits = reader.model.logits_at(batch, &tokens)?;
+                    let mut best = Vec::with_capacity(tokens.len());
+                    for some in tokens.chunks(MASKS_AT_ONCE) {
+                        let logits = reader.model.logits_at(batch, some)?;
+                        best.extend(logits.outer_iter().map(|row| self.best(&row.to_vec())));
+                    }
                     let counts: Vec<usize> = pass.iter().map(|&i| texts[i].1.len()).collect();
-                    Ok((logits, counts))
+                    Ok((best, counts))
                 },
                 |i, result| {
-                    answers[i] = result.and_then(|((logits, counts), _, row)| {
+                    answers[i] = result.and_then(|((best, counts), _, row)| {
                         let first: usize = counts[..row].iter().sum();
+                        let best = best[first..first + counts[row]].iter();
                         let (encoding, masks) = &texts[i];
-                        let input = portion.first + which[i];
-                        masks
-                            .iter()
-                            .enumerate()
-                            .map(|(at, &mask)| {
-                                let logits = logits.row(first + at).to_vec();
-                                self.rank(&logits, &encoding.ids, mask, masks.len() == 1, input)
-                            })
-                            .collect()
+                        let is_single = masks.len() == 1;
+                        let filled = best.zip(masks).map(|(best, &mask)| {
+                            let input = portion.first + which[i];
+                            let best = best.as_ref().ok_or(Error::NotFiniteOutput { input })?;
+                            self.filled(best, &encoding.ids, mask, is_single)
+                        });
+                        filled.collect()
                     });
                 },
             );
@@ -254,17 +284,10 @@ impl FillMask {
         })
     }
 
-    /// The best words for a mask.
-    fn rank(
-        &self,
-        logits: &[f32],
-        ids: &[u32],
-        mask: usize,
-        is_single: bool,
-        input: usize,
-    ) -> Result<Vec<Filled>, Error> {
+    /// The best words for a mask and their scores; `None` where a logit is no number.
+    fn best(&self, logits: &[f32]) -> Option<Vec<(u32, f32)>> {
         if logits.iter().any(|x| !x.is_finite()) {
-            return Err(Error::NotFiniteOutput { input });
+            return None;
         }
         let tokenizer = self.reader.encoder.tokenizer();
         let scores = softmax(logits);
@@ -284,18 +307,32 @@ impl FillMask {
         }
         words.truncate(self.top_k);
         words.sort_by(order);
+        let scored = words.into_iter().map(|id| (id, scores[id as usize]));
+        Some(scored.collect())
+    }
+
+    /// The words as text.
+    fn filled(
+        &self,
+        best: &[(u32, f32)],
+        ids: &[u32],
+        mask: usize,
+        is_single: bool,
+    ) -> Result<Vec<Filled>, Error> {
+        let tokenizer = self.reader.encoder.tokenizer();
         let mut sequence = ids.to_vec();
-        words
-            .into_iter()
-            .map(|token| {
-                sequence[mask] = token;
-                Ok(Filled {
-                    token,
-                    text: tokenizer.decode(&[token], false)?,
-                    score: scores[token as usize],
-                    sequence: tokenizer.decode(&sequence, is_single)?,
-                })
+        let filled = best.iter().map(|&(token, score)| {
+            sequence[mask] = token;
+            Ok(Filled {
+                token,
+                text: tokenizer.decode(&[token], false)?,
+                score,
+                sequence: match self.sequences {
+                    true => tokenizer.decode(&sequence, is_single)?,
+                    false => String::new(),
+                },
             })
-            .collect()
+        });
+        filled.collect()
     }
 }

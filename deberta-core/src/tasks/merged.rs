@@ -49,7 +49,7 @@ impl Reader {
             merged.push(self.windows(item, options, strategy).map(|cut| {
                 let count = cut.len();
                 windows.extend(cut.into_iter().map(|window| (i, window)));
-                Merged::new(options.merge, labels, count)
+                Merged::new(options.merge.unwrap_or_default(), labels, count)
             }));
         }
         let costs: Vec<usize> = windows

@@ -14,8 +14,8 @@
 //! | one vector per text | [`Embedder`] | `SentenceTransformer` |
 //!
 //! All of them take texts of any length and any number of them. A text that exceeds the model's
-//! length is read through overlapping windows whose answers are merged ([`WindowOptions`]); nothing
-//! is cut off unless the caller says so. A batch is worked on in portions of bounded memory, sorted
+//! length is read through overlapping windows whose answers are merged ([`WindowOptions`]; by
+//! [`FillMask`] it is read whole); nothing is cut off unless the caller says so. A batch is worked on in portions of bounded memory, sorted
 //! by length inside, and answered in the order of the input; an answer does not depend on the other
 //! texts of the batch.
 //!

@@ -167,11 +167,8 @@ impl QuestionAnswerer {
     /// the model refuses them.
     pub fn answer(&self, question: &str, context: &str) -> Result<Answer, Error> {
         let best = self.answers(question, context, 1)?.into_iter().next();
-        best.ok_or_else(|| Error::Argument {
-            name: "context",
-            expected: "a text with at least one token".to_owned(),
-            found: format!("{context:?}"),
-        })
+        // A text with a token has an answer, however unlikely.
+        best.ok_or(Error::Cancelled)
     }
 
     /// The best `k` answers, the best first; fewer where there are not so many.
@@ -224,6 +221,13 @@ impl QuestionAnswerer {
         let texts = questions.into_iter().zip(contexts);
         let texts = texts.map(|(question, context)| {
             let (question, context) = (question?, context?);
+            if context.is_empty() && !self.options.allow_no_answer {
+                return Err(Error::Argument {
+                    name: "context",
+                    expected: "a text with at least one token".to_owned(),
+                    found: "none".to_owned(),
+                });
+            }
             let windows = self.windows(question.len(), context.len())?;
             Ok((question, context, windows))
         });

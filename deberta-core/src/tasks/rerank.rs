@@ -80,7 +80,7 @@ impl Reranker {
 
     fn new(reader: Reader) -> Result<Self, Error> {
         let windows = WindowOptions {
-            merge: WindowMerge::Max,
+            merge: Some(WindowMerge::Max),
             ..WindowOptions::default()
         };
         reader.room(&windows, Texts::Pair)?;
@@ -105,8 +105,7 @@ impl Reranker {
         self
     }
 
-    /// Replaces the way that long documents are read. `merge` should be [`WindowMerge::Max`], which is not what
-    /// [`WindowOptions::default`] has, where a document is as good as its best part.
+    /// Replaces the way that long documents are read. Without a `merge`, a document is as good as its best window.
     ///
     /// # Errors
     /// [`Error::Argument`] where a window would have no room, be longer than the model allows, or
@@ -114,6 +113,7 @@ impl Reranker {
     pub fn with_windows(mut self, options: &WindowOptions) -> Result<Self, Error> {
         self.reader.room(options, Texts::Pair)?;
         self.windows = options.clone();
+        self.windows.merge.get_or_insert(WindowMerge::Max);
         Ok(self)
     }
 

@@ -31,13 +31,12 @@ impl Segment {
 
     /// The segment with the highest score for the label of this index: of a prompt, the part to worry about.
     pub fn worst(segments: &[Self], index: usize) -> Option<&Self> {
-        // Of equal ones the first.
-        segments.iter().rev().max_by(|a, b| {
-            f32::total_cmp(
-                &a.score(index).unwrap_or(f32::NAN),
-                &b.score(index).unwrap_or(f32::NAN),
-            )
-        })
+        // Of equal ones the first. No segment has a label that the model does not have.
+        let scored = segments.iter().rev();
+        let scored = scored.filter_map(|segment| Some((segment, segment.score(index)?)));
+        scored
+            .max_by(|a, b| a.1.total_cmp(&b.1))
+            .map(|(segment, _)| segment)
     }
 }
 

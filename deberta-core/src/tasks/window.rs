@@ -18,7 +18,7 @@ use crate::Error;
 /// ```
 /// use deberta_core::tasks::{WindowMerge, WindowOptions};
 /// let options = WindowOptions { max_length: Some(256), ..WindowOptions::default() };
-/// assert_eq!(options.merge, WindowMerge::Mean);
+/// assert_eq!(options.merge.unwrap_or_default(), WindowMerge::Mean);
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WindowOptions {
@@ -28,8 +28,8 @@ pub struct WindowOptions {
     /// Tokens that neighbouring windows share. `None`: a quarter of the window. A window that a pair's
     /// other text makes shorter shares at most half its tokens.
     pub overlap: Option<usize>,
-    /// How a text classifier merges the logits of a text's windows.
-    pub merge: WindowMerge,
+    /// How the logits of a text's windows are merged. `None`: their mean in classification, the largest in reranking.
+    pub merge: Option<WindowMerge>,
     /// Read one window and leave out the rest, as most other programs do without a word. Of a pair the longer text gives
     /// way first; a hypothesis of zero-shot classification does not.
     pub truncate: bool,

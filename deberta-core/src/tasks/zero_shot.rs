@@ -26,7 +26,8 @@ const LABEL_COST: usize = 64;
 /// Scores are those of the reference's pipeline: with one label to a text, a softmax over the entailment of all labels;
 /// with several, each label's entailment against its contradiction.
 ///
-/// A text that exceeds the model's length is read through windows, each with the whole hypothesis ([`WindowOptions`]).
+/// A text that exceeds the model's length is read through windows, each with the whole hypothesis if that takes at
+/// most half of a window ([`WindowOptions`]).
 ///
 /// ```no_run
 /// use deberta_core::tasks::ZeroShotClassifier;

@@ -1,9 +1,7 @@
 //! How well documents answer a query.
 
 use deberta_core::Error;
-use deberta_core::tasks::{
-    Input, Reranker, ScoreFunction, TextClassifier, WindowMerge, WindowOptions,
-};
+use deberta_core::tasks::{Input, Reranker, ScoreFunction, TextClassifier, WindowOptions};
 
 use super::{Case, cases, expect_near, folder, list, size, text, texts};
 
@@ -12,7 +10,6 @@ fn truncated() -> WindowOptions {
     WindowOptions {
         max_length: Some(64),
         truncate: true,
-        merge: WindowMerge::Max,
         ..WindowOptions::default()
     }
 }
@@ -109,7 +106,6 @@ fn a_long_document_is_as_good_as_its_best_window() {
     let model = Reranker::load(folder("cross_encoder_sigmoid")).expect("a model");
     let windows = WindowOptions {
         max_length: Some(24),
-        merge: WindowMerge::Max,
         ..WindowOptions::default()
     };
     let model = model

@@ -93,6 +93,27 @@ fn a_text_without_a_mask_fails_alone() {
 }
 
 #[test]
+fn many_masks_take_bounded_memory() {
+    let model = FillMask::load(folder("fill_mask_legacy")).expect("a model");
+    let text = "[MASK] day. ".repeat(600);
+    let long = model.fill(&text).expect("words");
+    assert_eq!(long.len(), 600);
+    let model = model.with_sequences(false);
+    let light = model.fill(&text).expect("words");
+    for (long, light) in long.iter().flatten().zip(light.iter().flatten()) {
+        assert_eq!((long.token, long.score), (light.token, light.score));
+        assert!(light.sequence.is_empty() && !long.sequence.is_empty());
+    }
+    let short = model.with_max_length(100);
+    let found = short.fill_each(&[&text, "A [MASK]."], &Control::default());
+    assert!(matches!(
+        found[0],
+        Err(Error::Argument { name: "text", .. })
+    ));
+    assert!(found[1].is_ok());
+}
+
+#[test]
 fn a_head_without_its_decoder_is_doubted() {
     let doubt = |name: &str| FillMask::load(folder(name)).expect(name).doubt();
     assert_eq!(doubt("fill_mask_legacy"), None);

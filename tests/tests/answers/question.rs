@@ -117,6 +117,18 @@ fn a_question_without_room_fails_alone() {
             ..
         })
     ));
+    let empty = Question {
+        question: "Who?",
+        context: "",
+    };
+    let found = model.answers_each(&[empty], 3, &Control::default());
+    assert!(matches!(
+        found[0],
+        Err(Error::Argument {
+            name: "context",
+            ..
+        })
+    ));
     assert!(matches!(
         model.answer("Who?", ""),
         Err(Error::Argument {

@@ -6,7 +6,7 @@ use std::thread;
 use deberta_core::{HubProblem, ResolveOptions, Source};
 
 use super::Bench;
-use super::server::REPOSITORY;
+use super::server::{COMMIT, REPOSITORY};
 
 #[test]
 fn offline_the_cache_must_do() {
@@ -39,6 +39,34 @@ fn offline_the_cache_must_do() {
     assert_eq!(cause(&resolved.unwrap_err()), problem.to_string());
     assert_eq!(bench.hub.requests(), []);
     bench.resolve().unwrap();
+}
+
+#[test]
+fn a_cached_model_stays_at_its_commit_and_can_be_used() {
+    let bench = Bench::small();
+    bench.resolve().unwrap();
+    // As another program may leave it: what the repository lacks is not known.
+    fs::remove_dir_all(bench.repository().join(".no_exist")).unwrap();
+    let asked = |options: ResolveOptions<'_>| {
+        bench.hub.requests();
+        let source = Source::hub(REPOSITORY).unwrap();
+        let resolved = source.resolve(&options.hub(bench.options()));
+        assert_eq!(resolved.unwrap(), bench.snapshot());
+        bench.hub.requests().into_iter().map(|request| request.path)
+    };
+    let mut paths = asked(ResolveOptions::default());
+    let listing = |revision: &str| Some(format!("/api/models/{REPOSITORY}/revision/{revision}"));
+    assert_eq!(paths.next(), listing(COMMIT));
+    // Now it is known, and asked again where it is wished.
+    assert_eq!(asked(ResolveOptions::default()).next(), None);
+    assert_eq!(
+        asked(ResolveOptions::default().refresh()).next(),
+        listing("main")
+    );
+    // A hub that has become closed does not take away what is here.
+    fs::remove_dir_all(bench.repository().join(".no_exist")).unwrap();
+    bench.hub.require("secret");
+    assert_eq!(bench.resolve().unwrap(), bench.snapshot());
 }
 
 #[test]

@@ -67,6 +67,9 @@ impl Markers {
     }
 }
 
+/// Tokens of a word that are read: what has more is no word, but numbers or data in letters.
+const WORD: usize = 128;
+
 /// A text and its labels, ready to be read.
 pub(super) struct Prepared<'a> {
     /// Each once.
@@ -114,7 +117,10 @@ impl<'a> Prepared<'a> {
                 };
                 let (label_ids, word_ids) = (ids(labels.len()), ids(words.len()));
                 let label_ids: Vec<Vec<u32>> = label_ids.into_iter().collect::<Result<_, _>>()?;
-                let word_ids = word_ids.into_iter().collect::<Result<_, _>>()?;
+                let mut word_ids: Vec<Vec<u32>> = word_ids.into_iter().collect::<Result<_, _>>()?;
+                if windows.truncated.is_none() {
+                    word_ids.iter_mut().for_each(|ids| ids.truncate(WORD));
+                }
                 let is_wrong = |ids: &Vec<u32>| ids.is_empty() || ids.contains(&markers.label);
                 if let Some(wrong) = label_ids.iter().position(is_wrong) {
                     return Err(Error::Argument {
