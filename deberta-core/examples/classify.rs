@@ -7,19 +7,18 @@
 
 mod common;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use comfy_table::{CellAlignment, Table, presets};
-use common::lines::Lines;
+use common::answers::{Show, answer_all, score};
 use common::options::{Default, ModelOptions};
 use common::remark;
 use common::report::{self, Failure};
+use deberta_core::Error;
 use deberta_core::tasks::{
-    Classification, Input, ScoreFunction, TextClassifier, WindowMerge, WindowOptions,
+    Classification, Control, Input, ScoreFunction, TextClassifier, WindowMerge, WindowOptions,
 };
-use serde::Serialize;
+use serde_json::{Value, json};
 
 /// Classifies texts with a DeBERTa model.
 #[derive(Parser)]
@@ -106,56 +105,52 @@ fn run(options: &Options) -> Result<(), Failure> {
         });
     }
 
-    if !options.texts.is_empty() {
-        let inputs = inputs_of_arguments(options)?;
-        let answers = answer(&classifier, &inputs, options)?;
-        return Ok(print(&inputs, &answers, options, true)?);
-    }
-    let mut lines = Lines::new();
-    let mut first = true;
-    loop {
-        let portion = lines.portion(|line| {
-            if options.pair {
-                pair_of_line(line)
-            } else {
-                Ok((line, None))
-            }
-        })?;
-        if portion.is_empty() {
-            return Ok(());
-        }
-        let inputs: Vec<Input<'_>> = portion
+    let answers = |asked: &[Asked]| {
+        let inputs: Vec<Input<'_>> = asked
             .iter()
             .map(|(text, second)| match second {
                 Some(second) => Input::Pair(text, second),
                 None => Input::Single(text),
             })
             .collect();
-        let answers = answer(&classifier, &inputs, options)?;
-        lines.answered(|| print(&inputs, &answers, options, first))?;
-        first = false;
-    }
+        answer(&classifier, &inputs, options)
+    };
+    let show = Show {
+        json: options.json,
+        header: &["Label", "Score", "Text", ""],
+        numbers: &[1],
+        rows: &|asked, labels: &Vec<Classification>| rows(asked, labels),
+        object: &|asked, labels| object(asked, labels, options),
+        text: &|(text, _)| text,
+    };
+    let parse = |line| match options.pair {
+        true => pair_of_line(line),
+        false => Ok((line, None)),
+    };
+    answer_all(given(options)?, parse, answers, &show)
 }
 
-fn inputs_of_arguments(options: &Options) -> Result<Vec<Input<'_>>, Failure> {
+/// A text, and the second of a pair.
+type Asked = (String, Option<String>);
+
+/// The texts of the command line.
+fn given(options: &Options) -> Result<Vec<Asked>, Failure> {
     if !options.pair {
-        return Ok(options.texts.iter().map(Input::from).collect());
+        let texts = options.texts.iter();
+        return Ok(texts.map(|text| (text.clone(), None)).collect());
     }
     let (pairs, rest) = options.texts.as_chunks::<2>();
     if !rest.is_empty() {
-        return Err(format!(
-            "--pair takes texts two by two, found {}",
-            options.texts.len()
-        )
-        .into());
+        let count = options.texts.len();
+        return Err(format!("--pair takes texts two by two, found {count}").into());
     }
+    let pairs = pairs.iter();
     Ok(pairs
-        .iter()
-        .map(|[first, second]| Input::Pair(first, second))
+        .map(|[first, second]| (first.clone(), Some(second.clone())))
         .collect())
 }
 
-fn pair_of_line(line: String) -> Result<(String, Option<String>), String> {
+fn pair_of_line(line: String) -> Result<Asked, String> {
     line.split_once('\t')
         .filter(|(_, rest)| !rest.contains('\t'))
         .map(|(first, second)| (first.to_owned(), Some(second.to_owned())))
@@ -166,107 +161,56 @@ fn answer(
     classifier: &TextClassifier,
     inputs: &[Input<'_>],
     options: &Options,
-) -> Result<Vec<Vec<Classification>>, Failure> {
-    let count = if options.all {
-        u32::MAX
-    } else {
-        options.top_k.unwrap_or(1)
+) -> Vec<Result<Vec<Classification>, Error>> {
+    let count = match options.all {
+        true => usize::MAX,
+        false => options.top_k.map_or(1, |k| k as usize),
     };
-    let mut answers = classifier.top_k_batch(inputs, usize::try_from(count)?)?;
+    let mut answers = classifier.top_k_each(inputs, count, &Control::default());
     if let Some(threshold) = options.threshold {
-        for labels in &mut answers {
+        for labels in answers.iter_mut().flatten() {
             labels.retain(|label| label.score >= threshold);
         }
     }
-    Ok(answers)
+    answers
 }
 
 /// What `--json` writes of one input.
-#[derive(Serialize)]
-struct Line<'a> {
-    text: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    text_pair: Option<&'a str>,
-    /// `null` where no label has the score that is asked for.
-    label: Option<&'a str>,
-    score: Option<f32>,
-    windows: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    labels: Option<Vec<Score<'a>>>,
+fn object((text, second): &Asked, labels: &[Classification], options: &Options) -> Value {
+    // `null` where no label has the score that is asked for.
+    let best = labels.first();
+    let mut object = json!({
+        "text": text, "label": best.map(|best| &best.label), "score": best.map(|best| best.score),
+        "windows": best.map(|best| best.windows),
+    });
+    if let Some(second) = second {
+        object["text_pair"] = json!(second);
+    }
+    if options.all || options.top_k.is_some() {
+        let labels = labels.iter();
+        object["labels"] = labels
+            .map(|label| json!({"label": label.label, "score": label.score}))
+            .collect();
+    }
+    object
 }
 
-#[derive(Serialize)]
-struct Score<'a> {
-    label: &'a str,
-    score: f32,
-}
-
-fn line<'a>(input: &Input<'a>, labels: &'a [Classification], options: &Options) -> Line<'a> {
-    let (text, text_pair) = match *input {
-        Input::Single(text) => (text, None),
-        Input::Pair(first, second) => (first, Some(second)),
+fn rows((text, second): &Asked, labels: &[Classification]) -> Vec<Vec<String>> {
+    let mut text = match second {
+        None => common::shown(text),
+        Some(second) => format!("{} | {}", common::shown(text), common::shown(second)),
     };
-    let score = |c: &'a Classification| Score {
-        label: &c.label,
-        score: c.score,
-    };
-    let several = options.all || options.top_k.is_some();
-    Line {
-        text,
-        text_pair,
-        label: labels.first().map(|best| best.label.as_str()),
-        score: labels.first().map(|best| best.score),
-        windows: labels.first().map(|best| best.windows),
-        labels: several.then(|| labels.iter().map(score).collect()),
+    if labels.is_empty() {
+        return vec![vec!["-".to_owned(), String::new(), text, String::new()]];
     }
-}
-
-fn print(
-    inputs: &[Input<'_>],
-    answers: &[Vec<Classification>],
-    options: &Options,
-    first: bool,
-) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    if options.json {
-        for (input, labels) in inputs.iter().zip(answers) {
-            writeln!(
-                out,
-                "{}",
-                serde_json::to_string(&line(input, labels, options))?
-            )?;
-        }
-        return out.flush();
-    }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    if first {
-        table.set_header(["Label", "Score", "Text", ""]);
-    }
-    for (input, labels) in inputs.iter().zip(answers) {
-        let mut text = match input {
-            Input::Single(text) => common::shown(text),
-            Input::Pair(first, second) => {
-                format!("{} | {}", common::shown(first), common::shown(second))
-            }
+    let rows = labels.iter().enumerate().map(|(i, label)| {
+        let note = match label.windows {
+            windows if i == 0 && windows > 1 => format!("({windows} windows)"),
+            _ => String::new(),
         };
-        if labels.is_empty() {
-            table.add_row(["-".to_owned(), String::new(), text, String::new()]);
-            continue;
-        }
-        for (i, c) in labels.iter().enumerate() {
-            let note = match c.windows {
-                windows if i == 0 && windows > 1 => format!("({windows} windows)"),
-                _ => String::new(),
-            };
-            // A text stands in the row of its best label.
-            let text = std::mem::take(&mut text);
-            table.add_row([c.label.clone(), format!("{:.4}", c.score), text, note]);
-        }
-    }
-    if let Some(column) = table.column_mut(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    writeln!(out, "{}", table.trim_fmt())?;
-    out.flush()
+        // A text stands in the row of its best label.
+        let text = std::mem::take(&mut text);
+        vec![label.label.clone(), score(label.score), text, note]
+    });
+    rows.collect()
 }

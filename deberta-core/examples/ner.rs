@@ -7,17 +7,16 @@
 
 mod common;
 
-use std::io::{self, Write};
+use std::cell::Cell;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use comfy_table::{CellAlignment, Table, presets};
-use common::lines::Lines;
+use common::answers::{Show, answer_all, score, span};
 use common::options::{Default, ModelOptions};
 use common::remark;
 use common::report::{self, Failure};
-use deberta_core::tasks::{Aggregation, Entity, TokenClassifier, WindowOptions};
-use serde::Serialize;
+use deberta_core::tasks::{Aggregation, Control, Entity, TokenClassifier, WindowOptions};
+use serde_json::json;
 
 /// Finds names in texts with a DeBERTa model.
 #[derive(Parser)]
@@ -81,95 +80,51 @@ fn run(options: &Options) -> Result<(), Failure> {
         tagger = tagger.with_ignored_labels(options.ignore.iter().map(String::as_str));
     }
 
-    if !options.texts.is_empty() {
-        let texts: Vec<&str> = options.texts.iter().map(String::as_str).collect();
-        let answers = tagger.entities_batch(&texts)?;
-        return Ok(print(&texts, &answers, 1, options)?);
-    }
-    let mut lines = Lines::new();
-    let mut number = 1;
-    loop {
-        let portion = lines.portion(Ok)?;
-        if portion.is_empty() {
-            return Ok(());
-        }
-        let texts: Vec<&str> = portion.iter().map(String::as_str).collect();
-        let answers = tagger.entities_batch(&texts)?;
-        lines.answered(|| print(&texts, &answers, number, options))?;
-        number += texts.len();
-    }
+    let answers = |numbered: &[Numbered]| {
+        let texts: Vec<&str> = numbered.iter().map(|(_, text)| text.as_str()).collect();
+        tagger.entities_each(&texts, &Control::default())
+    };
+    // Several texts are told apart by their number.
+    let several = options.texts.len() != 1;
+    let show = Show {
+        json: options.json,
+        header: match several {
+            true => &["Line", "Label", "Score", "Text", "Bytes"],
+            false => &["Label", "Score", "Text", "Bytes"],
+        },
+        numbers: &[usize::from(several) + 1],
+        rows: &|(number, _): &Numbered, entities: &Vec<Entity>| {
+            let line = several.then(|| number.to_string());
+            let in_line = |row: [String; 4]| line.clone().into_iter().chain(row).collect();
+            if entities.is_empty() {
+                return vec![in_line(["-", "", "(no entities)", ""].map(str::to_owned))];
+            }
+            let rows = entities.iter().map(|entity| {
+                let bytes = format!("{}..{}", entity.bytes.start, entity.bytes.end);
+                let text = common::shown(&entity.text);
+                in_line([entity.label.clone(), score(entity.score), text, bytes])
+            });
+            rows.collect()
+        },
+        object: &|(_, text), entities| {
+            let entities = entities.iter().map(|entity| {
+                json!({
+                    "label": entity.label, "score": entity.score, "text": entity.text,
+                    "bytes": span(&entity.bytes), "chars": span(&entity.chars),
+                })
+            });
+            json!({"text": text, "entities": entities.collect::<Vec<_>>()})
+        },
+        text: &|(_, text)| text,
+    };
+    let number = Cell::new(0);
+    let numbered = |text: String| {
+        number.set(number.get() + 1);
+        (number.get(), text)
+    };
+    let given = options.texts.iter().cloned().map(numbered).collect();
+    answer_all(given, |line| Ok(numbered(line)), answers, &show)
 }
 
-/// What `--json` writes of one text.
-#[derive(Serialize)]
-struct Line<'a> {
-    text: &'a str,
-    entities: Vec<Found<'a>>,
-}
-
-#[derive(Serialize)]
-struct Found<'a> {
-    label: &'a str,
-    score: f32,
-    text: &'a str,
-    bytes: [usize; 2],
-    chars: [usize; 2],
-}
-
-impl<'a> From<&'a Entity> for Found<'a> {
-    fn from(entity: &'a Entity) -> Self {
-        Self {
-            label: &entity.label,
-            score: entity.score,
-            text: &entity.text,
-            bytes: [entity.bytes.start, entity.bytes.end],
-            chars: [entity.chars.start, entity.chars.end],
-        }
-    }
-}
-
-fn print(
-    texts: &[&str],
-    answers: &[Vec<Entity>],
-    number: usize,
-    options: &Options,
-) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    if options.json {
-        for (text, entities) in texts.iter().zip(answers) {
-            let entities = entities.iter().map(Found::from).collect();
-            writeln!(out, "{}", serde_json::to_string(&Line { text, entities })?)?;
-        }
-        return out.flush();
-    }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    // Several texts are told apart by their number; the header stands once.
-    let several = texts.len() > 1 || options.texts.is_empty();
-    if number == 1 {
-        let header = ["Label", "Score", "Text", "Bytes"].map(str::to_owned);
-        table.set_header(several.then(|| "Line".to_owned()).into_iter().chain(header));
-    }
-    for (i, entities) in answers.iter().enumerate() {
-        let line = several.then(|| (number + i).to_string());
-        if entities.is_empty() {
-            let row = ["-", "", "(no entities)", ""].map(str::to_owned);
-            table.add_row(line.clone().into_iter().chain(row));
-        }
-        for e in entities {
-            let span = format!("{}..{}", e.bytes.start, e.bytes.end);
-            let row = [
-                e.label.clone(),
-                format!("{:.4}", e.score),
-                common::shown(&e.text),
-                span,
-            ];
-            table.add_row(line.clone().into_iter().chain(row));
-        }
-    }
-    if let Some(column) = table.column_mut(usize::from(several) + 1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    writeln!(out, "{}", table.trim_fmt())?;
-    out.flush()
-}
+/// A text and which it is, counted from 1.
+type Numbered = (usize, String);

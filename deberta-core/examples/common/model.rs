@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use deberta_core::{ResolveOptions, Source};
+use deberta_core::{Error, ResolveOptions, Source};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::report::Failure;
@@ -19,9 +19,6 @@ pub(crate) fn resolve(named: &Path, options: ResolveOptions<'_>) -> Result<PathB
     if named.is_file() {
         let shown = named.display();
         return Err(format!("--model expects a directory, found the file {shown}").into());
-    }
-    if !named.is_dir() {
-        eprintln!("note: there is no directory {}", named.display());
     }
     let source: Source = match named.to_str() {
         Some(name) => name.parse()?,
@@ -44,5 +41,12 @@ pub(crate) fn resolve(named: &Path, options: ResolveOptions<'_>) -> Result<PathB
     });
     let resolved = source.resolve(&options);
     bar.finish_and_clear();
-    Ok(resolved?)
+    match resolved {
+        // Perhaps a directory was meant.
+        Err(Error::Hub { problem, .. }) => {
+            let named = named.display();
+            Err(format!("{named}: no such directory, and on the hub: {problem}").into())
+        }
+        other => Ok(other?),
+    }
 }
