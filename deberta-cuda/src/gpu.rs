@@ -76,6 +76,14 @@ struct Inner {
     workspace: OnceLock<Memory>,
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Memory is given back after this, on whatever thread this is. What fails here can be told to nobody.
+        let _ = self.device.context.bind_to_thread();
+        self.pool.close();
+    }
+}
+
 /// What all handles of a device share.
 struct Device {
     context: Arc<CudaContext>,

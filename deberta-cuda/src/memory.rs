@@ -28,6 +28,8 @@ struct Inner {
     kept: AtomicBool,
     /// Whether work on the stream is recorded now: what the driver would allocate then would belong to the recording.
     recording: AtomicBool,
+    /// Whether nothing will be taken any more, so that nothing is to wait.
+    closed: AtomicBool,
     /// How often the driver was asked for memory.
     allocations: AtomicUsize,
 }
@@ -48,6 +50,7 @@ impl Pool {
             free,
             kept: AtomicBool::new(false),
             recording: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
             allocations: AtomicUsize::new(0),
         }))
     }
@@ -83,6 +86,13 @@ impl Pool {
     /// Keeps what waits, and will wait, as long as the pool lives.
     pub(crate) fn keep(&self) {
         self.0.kept.store(true, Ordering::Relaxed);
+    }
+
+    /// Gives back what waits, and from now on all memory when it is dropped: some may outlive the stream's users.
+    pub(crate) fn close(&self) {
+        let mut free = self.free();
+        self.0.closed.store(true, Ordering::Relaxed);
+        free.clear();
     }
 
     /// From now on, or no longer, there is only what waits.
@@ -161,6 +171,11 @@ impl Drop for Memory {
     fn drop(&mut self) {
         if let Some(slice) = self.slice.take() {
             let mut free = self.home.free();
+            if self.home.0.closed.load(Ordering::Relaxed) {
+                // As above: it is given back on whatever thread this is.
+                let _ = self.home.0.stream.context().bind_to_thread();
+                return;
+            }
             free.entry(slice.len()).or_default().push(slice);
         }
     }
