@@ -12,7 +12,7 @@ use deberta_tests::workspace_root;
 use serde_json::Value;
 
 /// Scores pass through a softmax, which makes differences of logits smaller.
-const TOLERANCE: f64 = 2e-5;
+const TOLERANCE: f64 = 1e-5;
 
 fn pipeline(name: &str) -> PathBuf {
     workspace_root().join("tests/fixtures/pipelines").join(name)

@@ -7,7 +7,7 @@ use deberta_core::Error;
 use serde_json::{Value, json};
 
 use super::lines::Lines;
-use super::report::Failure;
+use super::report::{Failure, chain};
 
 /// How an example shows its answers.
 pub(crate) struct Show<'a, T, A> {
@@ -74,7 +74,7 @@ impl<T, A> Show<'_, T, A> {
             for (input, answer) in inputs.iter().zip(answers) {
                 let object = match answer {
                     Ok(answer) => (self.object)(input, answer),
-                    Err(error) => json!({"text": (self.text)(input), "error": said(error)}),
+                    Err(error) => json!({"text": (self.text)(input), "error": chain(error, ": ")}),
                 };
                 writeln!(out, "{object}")?;
             }
@@ -96,7 +96,7 @@ impl<T, A> Show<'_, T, A> {
                     let mut row = vec![String::new(); self.header.len()];
                     row[0] = "error".to_owned();
                     if let Some(last) = row.last_mut() {
-                        *last = format!("{text}: {}", said(error));
+                        *last = format!("{text}: {}", chain(error, ": "));
                     }
                     table.add_row(row);
                 }
@@ -111,17 +111,6 @@ impl<T, A> Show<'_, T, A> {
         out.flush()?;
         Ok(failed)
     }
-}
-
-/// An error with its causes.
-fn said(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// A score as a table shows it.

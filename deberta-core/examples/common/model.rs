@@ -7,7 +7,7 @@ use std::time::Duration;
 use deberta_core::{Error, ResolveOptions, Source};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::report::Failure;
+use super::report::{Failure, chain};
 
 /// The directory of a model, or of one that is named as on the hub, got from there if need be. A file of a model is refused.
 pub(crate) fn directory(named: &Path) -> Result<PathBuf, Failure> {
@@ -44,8 +44,8 @@ pub(crate) fn resolve(named: &Path, options: ResolveOptions<'_>) -> Result<PathB
     match resolved {
         // Perhaps a directory was meant.
         Err(Error::Hub { problem, .. }) => {
-            let named = named.display();
-            Err(format!("{named}: no such directory, and on the hub: {problem}").into())
+            let (named, said) = (named.display(), chain(&problem, ": "));
+            Err(format!("{named}: no such directory, and on the hub: {said}").into())
         }
         other => Ok(other?),
     }

@@ -9,8 +9,8 @@ use tokenizer_spm::deberta::{DebertaTokenizer, TruncationStrategy};
 use super::control::{Control, Portion};
 use super::encode::{Item, Texts};
 use super::reader::{Reader, json};
-use super::run::{self, Sequences};
-use super::window::{Window, WindowOptions};
+use super::run;
+use super::window::WindowOptions;
 use crate::{Batch, Error, HeadKind, LoadOptions, Model, Pooling};
 
 /// A model that makes one vector of a text: for search, clustering, comparison.
@@ -179,58 +179,38 @@ impl Embedder {
         let encodings = reader.model.install(|| reader.encoder.encode(texts));
         let cut = encodings.into_iter().map(|encoding| {
             let encoding = encoding?;
-            let item = Item {
-                first: &encoding,
-                second: None,
-            };
+            let item = Item::single(&encoding);
             let windows = reader.windows(item, &self.windows, TruncationStrategy::LongestFirst)?;
             Ok((encoding, windows))
         });
         run::of_the_good(cut.collect(), |texts, which| {
-            let item = |i: usize| Item {
-                first: &texts[i].0,
-                second: None,
-            };
-            let jobs: Vec<(usize, &Window)> = texts
+            let items: Vec<_> = texts
                 .iter()
-                .enumerate()
-                .flat_map(|(i, (_, windows))| windows.iter().map(move |window| (i, window)))
+                .map(|(text, windows)| (Item::single(text), &windows[..]))
                 .collect();
-            let costs: Vec<usize> = jobs
-                .iter()
-                .map(|&(i, window)| reader.encoder.length(item(i), window))
-                .collect();
-            let sequences = Sequences {
+            let vectors = reader.read(
+                &items,
                 portion,
-                costs: &costs,
-            };
-            let mut merged: Vec<Result<Merged<'_>, Error>> = Vec::new();
-            merged.resize_with(texts.len(), || {
-                Ok(Merged::new(&self.pooling, self.dimension()))
-            });
-            sequences.run(
-                |job| reader.encoder.assemble(item(jobs[job].0), jobs[job].1),
-                |batch, _| self.vectors(batch),
-                |job, result| {
-                    let (i, window) = jobs[job];
-                    let row = result.and_then(|(vectors, _, row)| {
-                        let vector = vectors.row(row);
-                        let finite = vector.iter().all(|x| x.is_finite());
-                        let input = portion.first + which[i];
-                        finite
-                            .then_some(vector)
-                            .ok_or(Error::NotFiniteOutput { input })
-                    });
-                    match (&mut merged[i], row) {
-                        (Ok(merged), Ok(row)) => merged.add(row.iter().copied(), window.weight),
-                        (Ok(_), Err(error)) => merged[i] = Err(error),
-                        (Err(_), _) => {}
-                    }
+                |batch| self.vectors(batch),
+                |i, _, (vectors, _, row)| {
+                    let vector = vectors.row(row).to_vec();
+                    let input = portion.first + which[i];
+                    let finite = vector.iter().all(|x| x.is_finite());
+                    finite
+                        .then_some(vector)
+                        .ok_or(Error::NotFiniteOutput { input })
                 },
             );
-            merged
+            vectors
                 .into_iter()
-                .map(|merged| Ok(merged?.vector(self.normalize)))
+                .zip(texts)
+                .map(|(vectors, (_, windows))| {
+                    let mut merged = Merged::new(&self.pooling, self.dimension());
+                    for (vector, window) in vectors?.into_iter().zip(windows) {
+                        merged.add(vector.into_iter(), window.weight);
+                    }
+                    Ok(merged.vector(self.normalize))
+                })
                 .collect()
         })
     }

@@ -44,6 +44,18 @@ pub(super) struct Item<'a> {
     pub(super) second: Option<&'a Encoding>,
 }
 
+impl<'a> Item<'a> {
+    pub(super) fn single(first: &'a Encoding) -> Self {
+        let second = None;
+        Self { first, second }
+    }
+
+    pub(super) fn pair(first: &'a Encoding, second: &'a Encoding) -> Self {
+        let second = Some(second);
+        Self { first, second }
+    }
+}
+
 impl Tokenized {
     pub(super) fn item(&self) -> Item<'_> {
         Item {

@@ -227,6 +227,8 @@ pub(super) fn spans(count: usize, max_width: usize) -> impl Iterator<Item = (usi
     (0..count).flat_map(move |i| (i..count.min(i.saturating_add(max_width))).map(move |j| (i, j)))
 }
 
+/// `1 / (1 + exp(-x))`, in `f32` as the reference has it: near one, scores of different logits are equal there, and which
+/// of them comes first hangs on it.
 pub(super) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
 }

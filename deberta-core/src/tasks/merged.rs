@@ -5,9 +5,9 @@ use tokenizer_spm::deberta::{Encoding, TruncationStrategy};
 
 use super::encode::{Item, Texts};
 use super::reader::Reader;
-use super::run::{Rows, Sequences};
+use super::run;
 use super::window::{self, Window, WindowMerge, WindowOptions};
-use crate::Error;
+use crate::{Batch, Error};
 
 impl Reader {
     /// The windows over a text or a pair.
@@ -32,6 +32,33 @@ impl Reader {
         })
     }
 
+    /// Runs the model over windows: what `answer` makes of each, item by item. It is told the item, the number of the
+    /// window, and where its result is.
+    pub(super) fn read<R, T>(
+        &self,
+        items: &[(Item<'_>, &[Window])],
+        portion: Portion<'_>,
+        forward: impl FnMut(&Batch) -> Result<R, Error>,
+        answer: impl FnMut(usize, usize, (&R, &Batch, usize)) -> Result<T, Error>,
+    ) -> Vec<Result<Vec<T>, Error>> {
+        let counts: Vec<usize> = items.iter().map(|(_, windows)| windows.len()).collect();
+        let part = |i: usize, window: usize| (items[i].0, &items[i].1[window]);
+        run::over_windows(
+            portion,
+            &counts,
+            |i, window| {
+                let (item, window) = part(i, window);
+                self.encoder.length(item, window)
+            },
+            |i, window| {
+                let (item, window) = part(i, window);
+                self.encoder.assemble(item, window)
+            },
+            forward,
+            answer,
+        )
+    }
+
     /// The merged logits of each item, with a sequence head. `input` tells to which input of the portion an item belongs,
     /// for errors.
     pub(super) fn merged_logits(
@@ -43,42 +70,36 @@ impl Reader {
         input: impl Fn(usize) -> usize,
     ) -> Vec<Result<Merged, Error>> {
         let labels = self.config().num_labels();
-        let mut merged = Vec::with_capacity(items.len());
-        let mut windows: Vec<(usize, Window)> = Vec::new();
-        for (i, &item) in items.iter().enumerate() {
-            merged.push(self.windows(item, options, strategy).map(|cut| {
-                let count = cut.len();
-                windows.extend(cut.into_iter().map(|window| (i, window)));
-                Merged::new(options.merge.unwrap_or_default(), labels, count)
-            }));
-        }
-        let costs: Vec<usize> = windows
-            .iter()
-            .map(|(i, window)| self.encoder.length(items[*i], window))
-            .collect();
-        let sequences = Sequences {
-            portion,
-            costs: &costs,
-        };
-        let build = |job: usize| {
-            let (i, window) = &windows[job];
-            self.encoder.assemble(items[*i], window)
-        };
-        sequences.logits(&self.model, Rows::PerSequence, build, |job, logits| {
-            let (i, window) = &windows[job];
-            let logits = logits.and_then(|logits| {
-                let finite = logits.iter().all(|x| x.is_finite());
-                finite.then_some(logits).ok_or(Error::NotFiniteOutput {
-                    input: portion.first + input(*i),
+        let merge = options.merge.unwrap_or_default();
+        let cuts = items.iter();
+        let cuts = cuts.map(|&item| self.windows(item, options, strategy));
+        run::of_the_good(cuts.collect(), |cuts, which| {
+            let cut = cuts.iter().zip(which);
+            let cut: Vec<_> = cut.map(|(cut, &i)| (items[i], &cut[..])).collect();
+            let logits = self.read(
+                &cut,
+                portion,
+                |batch| run::logits_of(&self.model, batch),
+                |i, _, (logits, _, row)| {
+                    let row = logits.row(row).to_vec();
+                    let input = portion.first + input(which[i]);
+                    let finite = row.iter().all(|x| x.is_finite());
+                    finite
+                        .then_some(row)
+                        .ok_or(Error::NotFiniteOutput { input })
+                },
+            );
+            let texts = logits.into_iter().zip(cuts);
+            texts
+                .map(|(logits, cut)| {
+                    let mut merged = Merged::new(merge, labels, cut.len());
+                    for (logits, window) in logits?.into_iter().zip(cut) {
+                        merged.add(logits.into_iter(), window.weight);
+                    }
+                    Ok(merged)
                 })
-            });
-            match (&mut merged[*i], logits) {
-                (Ok(merged), Ok(logits)) => merged.add(logits.iter().copied(), window.weight),
-                (Ok(_), Err(error)) => merged[*i] = Err(error),
-                (Err(_), _) => {}
-            }
-        });
-        merged
+                .collect()
+        })
     }
 }
 

@@ -5,12 +5,13 @@ mod spans;
 use std::ops::Range;
 use std::path::Path;
 
+use ndarray::s;
 use tokenizer_spm::deberta::{DebertaTokenizer, Encoding, Truncation, TruncationStrategy};
 
 use super::control::{Control, Portion};
 use super::encode::Item;
 use super::reader::Reader;
-use super::run::{self, Rows, Sequences};
+use super::run;
 use super::span::Characters;
 use super::window::Window;
 use crate::{Error, HeadKind, LoadOptions, Model};
@@ -232,7 +233,7 @@ impl QuestionAnswerer {
             Ok((question, context, windows))
         });
         run::of_the_good(texts.collect(), |texts, which| {
-            let found = self.spans(texts, portion.first, which, portion, k);
+            let found = self.spans(texts, which, portion, k);
             found
                 .into_iter()
                 .zip(which)
@@ -245,60 +246,36 @@ impl QuestionAnswerer {
     fn spans(
         &self,
         texts: &[(Encoding, Encoding, Vec<Window>)],
-        offset: usize,
         which: &[usize],
         portion: Portion<'_>,
         k: usize,
     ) -> Vec<Result<Spans, Error>> {
         let encoder = &self.reader.encoder;
-        let item = |i: usize| Item {
-            first: &texts[i].0,
-            second: Some(&texts[i].1),
-        };
-        let jobs: Vec<(usize, &Window)> = texts
+        let items: Vec<_> = texts
             .iter()
-            .enumerate()
-            .flat_map(|(i, (_, _, windows))| windows.iter().map(move |window| (i, window)))
+            .map(|(first, second, windows)| (Item::pair(first, second), &windows[..]))
             .collect();
-        let costs: Vec<usize> = jobs
-            .iter()
-            .map(|&(i, window)| encoder.length(item(i), window))
-            .collect();
-        let sequences = Sequences {
+        let found = self.reader.read(
+            &items,
             portion,
-            costs: &costs,
-        };
-        let build = |job: usize| {
-            let (i, window) = jobs[job];
-            encoder.assemble(item(i), window)
-        };
-        // Windows come in any order; answers are merged in theirs.
-        let mut of_windows: Vec<Result<Spans, Error>> = Vec::new();
-        of_windows.resize_with(jobs.len(), || Ok(Spans::default()));
-        sequences.logits(&self.reader.model, Rows::PerToken, build, |job, logits| {
-            let (i, window) = jobs[job];
-            of_windows[job] = logits.and_then(|logits| {
+            |batch| run::logits_of(&self.reader.model, batch),
+            |i, window, (logits, batch, row)| {
+                let logits = logits.slice(s![batch.sequence(row), ..]);
                 if logits.iter().any(|x| !x.is_finite()) {
-                    let input = offset + which[i];
+                    let input = portion.first + which[i];
                     return Err(Error::NotFiniteOutput { input });
                 }
-                let dressed = encoder.dress(item(i), window);
+                let (item, windows) = items[i];
                 let logits = WindowLogits {
                     logits,
-                    encoding: &dressed,
+                    encoding: &encoder.dress(item, &windows[window]),
                     classifier: encoder.tokenizer().cls_token_id(),
                 };
                 Ok(Spans::of_window(&logits, &self.options, k))
-            });
-        });
-        let mut of_windows = of_windows.into_iter();
-        texts
-            .iter()
-            .map(|(_, _, windows)| {
-                let some = run::all(of_windows.by_ref().take(windows.len()).collect())?;
-                Ok(Spans::merged(some))
-            })
-            .collect()
+            },
+        );
+        let found = found.into_iter();
+        found.map(|spans| Ok(Spans::merged(spans?))).collect()
     }
 
     fn length(&self) -> Result<usize, Error> {

@@ -187,10 +187,7 @@ impl Reranker {
                     while queries[query] != pairs[i].0 {
                         query += 1;
                     }
-                    items.push(Item {
-                        first: &firsts[query],
-                        second: Some(second),
-                    });
+                    items.push(Item::pair(&firsts[query], second));
                 }
                 let merged = reader.merged_logits(
                     &items,

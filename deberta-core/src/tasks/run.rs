@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ndarray::{Array2, ArrayView2, s};
+use ndarray::Array2;
 
 use super::Input;
 use super::control::{Control, Portion};
@@ -18,13 +18,6 @@ const BYTES_AT_ONCE: usize = 1 << 20;
 
 /// Ids and type ids of one sequence.
 pub(super) type Sequence = (Vec<u32>, Vec<u32>);
-
-/// What the rows of a model's logits belong to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rows {
-    PerSequence,
-    PerToken,
-}
 
 /// Bytes of an input's text.
 pub(super) fn bytes(input: &Input<'_>) -> usize {
@@ -195,66 +188,50 @@ impl Sequences<'_> {
             self.portion.report(done, whole);
         }
     }
-
-    /// The same for sequences that are the windows of texts, `windows` of each: what `answer` makes of them, text by text
-    /// and window by window.
-    pub(super) fn windows<R, T>(
-        &self,
-        windows: &[usize],
-        mut build: impl FnMut(usize, usize) -> Sequence,
-        mut forward: impl FnMut(&Batch) -> Result<R, Error>,
-        mut answer: impl FnMut(usize, usize, (&R, &Batch, usize)) -> Result<T, Error>,
-    ) -> Vec<Result<Vec<T>, Error>> {
-        let jobs: Vec<(usize, usize)> = windows
-            .iter()
-            .enumerate()
-            .flat_map(|(text, &count)| (0..count).map(move |window| (text, window)))
-            .collect();
-        let mut answers: Vec<Option<Result<T, Error>>> = Vec::new();
-        answers.resize_with(jobs.len(), || None);
-        self.run(
-            |job| build(jobs[job].0, jobs[job].1),
-            |batch, _| forward(batch),
-            |job, result| {
-                let (text, window) = jobs[job];
-                answers[job] = Some(result.and_then(|passed| answer(text, window, passed)));
-            },
-        );
-        let mut answers = answers.into_iter().flatten();
-        windows
-            .iter()
-            .map(|&count| all(answers.by_ref().take(count).collect()))
-            .collect()
-    }
-
-    /// The same with the logits of each sequence.
-    pub(super) fn logits(
-        &self,
-        model: &Model,
-        rows: Rows,
-        build: impl FnMut(usize) -> Sequence,
-        mut each: impl FnMut(usize, Result<ArrayView2<'_, f32>, Error>),
-    ) {
-        self.run(
-            build,
-            |batch, _| logits_of(model, batch),
-            |i, result| {
-                each(
-                    i,
-                    result.map(|(logits, batch, row)| {
-                        let range = match rows {
-                            Rows::PerSequence => row..row + 1,
-                            Rows::PerToken => batch.sequence(row),
-                        };
-                        logits.slice(s![range, ..])
-                    }),
-                );
-            },
-        );
-    }
 }
 
-fn logits_of(model: &Model, batch: &Batch) -> Result<Array2<f32>, Error> {
+/// Runs passes over the windows of texts, `counts` of each: what `answer` makes of them, text by text and window by window.
+/// Texts and windows are told by their numbers; `length` says how many tokens a window has.
+pub(super) fn over_windows<R, T>(
+    portion: Portion<'_>,
+    counts: &[usize],
+    length: impl Fn(usize, usize) -> usize,
+    mut build: impl FnMut(usize, usize) -> Sequence,
+    mut forward: impl FnMut(&Batch) -> Result<R, Error>,
+    mut answer: impl FnMut(usize, usize, (&R, &Batch, usize)) -> Result<T, Error>,
+) -> Vec<Result<Vec<T>, Error>> {
+    let jobs: Vec<(usize, usize)> = counts
+        .iter()
+        .enumerate()
+        .flat_map(|(text, &count)| (0..count).map(move |window| (text, window)))
+        .collect();
+    let costs: Vec<usize> = jobs
+        .iter()
+        .map(|&(text, window)| length(text, window))
+        .collect();
+    let sequences = Sequences {
+        portion,
+        costs: &costs,
+    };
+    let mut answers: Vec<Option<Result<T, Error>>> = Vec::new();
+    answers.resize_with(jobs.len(), || None);
+    sequences.run(
+        |job| build(jobs[job].0, jobs[job].1),
+        |batch, _| forward(batch),
+        |job, result| {
+            let (text, window) = jobs[job];
+            answers[job] = Some(result.and_then(|passed| answer(text, window, passed)));
+        },
+    );
+    let mut answers = answers.into_iter().flatten();
+    counts
+        .iter()
+        .map(|&count| all(answers.by_ref().take(count).collect()))
+        .collect()
+}
+
+/// The logits of a batch, by a model that has a head.
+pub(super) fn logits_of(model: &Model, batch: &Batch) -> Result<Array2<f32>, Error> {
     model.logits(batch)?.ok_or_else(|| Error::Head {
         expected: "a task".to_owned(),
         found: "no logits".to_owned(),

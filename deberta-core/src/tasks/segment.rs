@@ -101,13 +101,7 @@ impl TextClassifier {
                     parts.push((part, i));
                 }
             }
-            let items: Vec<Item<'_>> = parts
-                .iter()
-                .map(|(first, _)| Item {
-                    first,
-                    second: None,
-                })
-                .collect();
+            let items: Vec<Item<'_>> = parts.iter().map(|(part, _)| Item::single(part)).collect();
             // Each fits the model: one window.
             let options = WindowOptions {
                 overlap: None,

@@ -9,7 +9,7 @@ use super::aggregate::{Aggregation, Group, Tokens, aggregate};
 use super::control::{Control, Portion};
 use super::encode::{Item, Texts};
 use super::reader::Reader;
-use super::run::{self, Rows, Sequences};
+use super::run;
 use super::score::softmax;
 use super::span::{Characters, Span};
 use super::window::{self, Room, Window, WindowOptions};
@@ -173,64 +173,39 @@ impl TokenClassifier {
         which: &[usize],
         portion: Portion<'_>,
     ) -> Vec<Result<Vec<f32>, Error>> {
-        let encoder = &self.reader.encoder;
-        let labels = self.reader.config().num_labels();
-        let mut scores: Vec<Result<Vec<f32>, Error>> = texts
+        let specials = self.reader.encoder.specials_before();
+        let cuts = texts
             .iter()
-            .map(|text| Ok(vec![0.0; text.len() * labels]))
-            .collect();
-        let items: Vec<Item<'_>> = texts
+            .map(|text| window::over_text(text.len(), self.room));
+        let cuts: Vec<Vec<Window>> = cuts.collect();
+        let answers: Vec<Vec<Range<usize>>> = cuts.iter().map(|cut| window::answers(cut)).collect();
+        let items: Vec<_> = texts
             .iter()
-            .map(|first| Item {
-                first,
-                second: None,
-            })
+            .zip(&cuts)
+            .map(|(first, cut)| (Item::single(first), &cut[..]))
             .collect();
-        let mut windows: Vec<(usize, Window, Range<usize>)> = Vec::new();
-        for (i, text) in texts.iter().enumerate() {
-            let cut = window::over_text(text.len(), self.room);
-            let answers = window::answers(&cut);
-            windows.extend(
-                cut.into_iter()
-                    .zip(answers)
-                    .map(|(window, range)| (i, window, range)),
-            );
-        }
-        let specials = encoder.specials_before();
-        let costs: Vec<usize> = windows
-            .iter()
-            .map(|(i, window, _)| encoder.length(items[*i], window))
-            .collect();
-        let sequences = Sequences {
+        let scores = self.reader.read(
+            &items,
             portion,
-            costs: &costs,
-        };
-        let build = |job: usize| {
-            let (i, window, _) = &windows[job];
-            encoder.assemble(items[*i], window)
-        };
-        sequences.logits(&self.reader.model, Rows::PerToken, build, |job, logits| {
-            let (i, window, answers) = &windows[job];
-            let result = logits.and_then(|logits| {
-                let Ok(scores) = &mut scores[*i] else {
-                    return Ok(());
-                };
-                for token in answers.clone() {
-                    let row = logits.row(specials + token - window.first.start);
+            |batch| run::logits_of(&self.reader.model, batch),
+            |i, window, (logits, batch, row)| {
+                let start = batch.sequence(row).start + specials;
+                let first = cuts[i][window].first.start;
+                let mut scores = Vec::new();
+                for token in answers[i][window].clone() {
+                    let row = logits.row(start + token - first);
                     if row.iter().any(|x| !x.is_finite()) {
-                        let input = portion.first + which[*i];
+                        let input = portion.first + which[i];
                         return Err(Error::NotFiniteOutput { input });
                     }
-                    scores[token * labels..(token + 1) * labels]
-                        .copy_from_slice(&softmax(&row.to_vec()));
+                    scores.extend(softmax(&row.to_vec()));
                 }
-                Ok(())
-            });
-            if let Err(error) = result {
-                scores[*i] = Err(error);
-            }
-        });
-        scores
+                Ok(scores)
+            },
+        );
+        // Windows answer for the tokens in their order, and for each token one.
+        let scores = scores.into_iter();
+        scores.map(|scores| Ok(scores?.concat())).collect()
     }
 
     fn group(&self, text: &str, encoding: &Encoding, scores: &[f32]) -> Vec<Entity> {

@@ -7,6 +7,7 @@ use tokenizer_spm::deberta::{DebertaTokenizer, Encoding, TruncationStrategy};
 
 use super::control::{Control, Portion};
 use super::encode::{Item, Texts};
+use super::label::{Candidates, LabelScore};
 use super::merged::Merged;
 use super::reader::Reader;
 use super::run;
@@ -44,26 +45,6 @@ pub struct ZeroShotClassifier {
     windows: WindowOptions,
     entailment: usize,
     contradiction: usize,
-}
-
-/// A text and the labels that it may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Candidates<'a> {
-    /// The text.
-    pub text: &'a str,
-    /// The labels, at least one.
-    pub labels: &'a [&'a str],
-}
-
-/// A label of a text and its score.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LabelScore {
-    /// The label.
-    pub label: String,
-    /// Its score.
-    pub score: f32,
-    /// Its index among the labels that were asked for.
-    pub index: usize,
 }
 
 /// What stands around a label.
@@ -210,10 +191,7 @@ impl ZeroShotClassifier {
         texts: &[&str],
         labels: &[&str],
     ) -> Result<Vec<Vec<LabelScore>>, Error> {
-        let inputs: Vec<Candidates<'_>> = texts
-            .iter()
-            .map(|&text| Candidates { text, labels })
-            .collect();
+        let inputs = Candidates::of_all(texts, labels);
         run::all(self.classify_each(&inputs, &Control::until_error()))
     }
 
@@ -224,10 +202,12 @@ impl ZeroShotClassifier {
         inputs: &[Candidates<'_>],
         control: &Control<'_>,
     ) -> Vec<Result<Vec<LabelScore>, Error>> {
-        let size = |input: &Candidates<'_>| input.text.len() + LABEL_COST * input.labels.len();
-        run::in_portions(inputs, size, control, |inputs, portion| {
-            self.portion(inputs, portion)
-        })
+        run::in_portions(
+            inputs,
+            |input| input.cost(LABEL_COST),
+            control,
+            |inputs, portion| self.portion(inputs, portion),
+        )
     }
 
     fn portion(
@@ -276,8 +256,7 @@ impl ZeroShotClassifier {
         let mut owners = Vec::new();
         for (first, &input) in texts.iter().zip(which) {
             for label in inputs[input].labels {
-                let second = Some(hypothesis(label));
-                items.push(Item { first, second });
+                items.push(Item::pair(first, hypothesis(label)));
                 owners.push(input);
             }
         }
@@ -301,13 +280,6 @@ impl ZeroShotClassifier {
     }
 
     fn rank(&self, labels: &[&str], merged: &[Merged]) -> Result<Vec<LabelScore>, Error> {
-        if labels.is_empty() {
-            return Err(Error::Argument {
-                name: "labels",
-                expected: "at least one".to_owned(),
-                found: "none".to_owned(),
-            });
-        }
         let logits: Vec<Vec<f32>> = merged.iter().map(Merged::logits).collect();
         let scores: Vec<f32> = if self.multi_label || labels.len() == 1 {
             let against =
@@ -317,18 +289,7 @@ impl ZeroShotClassifier {
             let entailed: Vec<f32> = logits.iter().map(|row| row[self.entailment]).collect();
             softmax(&entailed)
         };
-        let mut ranked: Vec<LabelScore> = labels
-            .iter()
-            .zip(scores)
-            .enumerate()
-            .map(|(index, (&label, score))| LabelScore {
-                label: label.to_owned(),
-                score,
-                index,
-            })
-            .collect();
-        ranked.sort_by(|a, b| b.score.total_cmp(&a.score));
-        Ok(ranked)
+        LabelScore::ranked(labels, scores)
     }
 }
 

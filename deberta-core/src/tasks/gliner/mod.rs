@@ -18,9 +18,10 @@ use tokenizer_spm::deberta::DebertaTokenizer;
 
 use super::Candidates;
 use super::control::{Control, Portion};
+use super::label;
 use super::layers::{sigmoid, spans};
 use super::reader::Reader;
-use super::run::{self, Sequences};
+use super::run;
 use super::span::Characters;
 use super::token::Entity;
 use super::words::Windows;
@@ -126,14 +127,7 @@ impl Gliner {
     /// # Errors
     /// [`Error::Argument`] where it is not between zero and one.
     pub fn with_threshold(mut self, threshold: f32) -> Result<Self, Error> {
-        if !(0.0..=1.0).contains(&threshold) {
-            return Err(Error::Argument {
-                name: "threshold",
-                expected: "from 0 to 1".to_owned(),
-                found: threshold.to_string(),
-            });
-        }
-        self.threshold = threshold;
+        self.threshold = label::threshold(threshold)?;
         Ok(self)
     }
 
@@ -184,10 +178,7 @@ impl Gliner {
         texts: &[&str],
         labels: &[&str],
     ) -> Result<Vec<Vec<Entity>>, Error> {
-        let inputs: Vec<Candidates<'_>> = texts
-            .iter()
-            .map(|&text| Candidates { text, labels })
-            .collect();
+        let inputs = Candidates::of_all(texts, labels);
         run::all(self.entities_each(&inputs, &Control::until_error()))
     }
 
@@ -197,7 +188,7 @@ impl Gliner {
         inputs: &[Candidates<'_>],
         control: &Control<'_>,
     ) -> Vec<Result<Vec<Entity>, Error>> {
-        let size = |input: &Candidates<'_>| input.text.len() + LABEL_COST * input.labels.len();
+        let size = |input: &Candidates<'_>| input.cost(LABEL_COST);
         run::in_portions(inputs, size, control, |inputs, portion| {
             let reader = &self.reader;
             let most = reader.encoder.tokenizer().model_max_length();
@@ -228,20 +219,11 @@ impl Gliner {
         portion: Portion<'_>,
     ) -> Vec<Result<Vec<Candidate>, Error>> {
         let windows: Vec<usize> = texts.iter().map(|text| text.windows.len()).collect();
-        let lengths = |text: &Prepared<'_>| {
-            let windows = 0..text.windows.len();
-            windows
-                .map(|window| text.length(window))
-                .collect::<Vec<_>>()
-        };
-        let costs: Vec<usize> = texts.iter().flat_map(lengths).collect();
-        let sequences = Sequences {
-            portion,
-            costs: &costs,
-        };
         let model = &self.reader.model;
-        let found = sequences.windows(
+        let found = run::over_windows(
+            portion,
             &windows,
+            |text, window| texts[text].length(window),
             |text, window| (texts[text].ids(window, &self.markers), Vec::new()),
             |batch| self.states(batch),
             |text, window, (states, batch, row)| {

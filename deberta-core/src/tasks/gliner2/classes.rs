@@ -39,10 +39,7 @@ impl Gliner2 {
         task: &str,
         labels: &[&str],
     ) -> Result<Vec<Vec<LabelScore>>, Error> {
-        let inputs: Vec<Candidates<'_>> = texts
-            .iter()
-            .map(|&text| Candidates { text, labels })
-            .collect();
+        let inputs = Candidates::of_all(texts, labels);
         run::all(self.classify_each(&inputs, task, &Control::until_error()))
     }
 
@@ -53,7 +50,7 @@ impl Gliner2 {
         task: &str,
         control: &Control<'_>,
     ) -> Vec<Result<Vec<LabelScore>, Error>> {
-        let size = |input: &Candidates<'_>| input.text.len() + LABEL_COST * input.labels.len();
+        let size = |input: &Candidates<'_>| input.cost(LABEL_COST);
         let task = Task {
             name: task,
             marker: self.markers.class,
@@ -80,13 +77,6 @@ impl Gliner2 {
         windows: &[Vec<f32>],
         input: usize,
     ) -> Result<Vec<LabelScore>, Error> {
-        if labels.is_empty() {
-            return Err(Error::Argument {
-                name: "labels",
-                expected: "at least one".to_owned(),
-                found: "none".to_owned(),
-            });
-        }
         let of_label = |label: usize| {
             let sum: f32 = windows.iter().map(|logits| logits[label]).sum();
             sum / windows.len() as f32
@@ -99,17 +89,6 @@ impl Gliner2 {
             true => logits.iter().map(|&logit| sigmoid(logit)).collect(),
             false => softmax(&logits),
         };
-        let mut ranked: Vec<LabelScore> = labels
-            .iter()
-            .zip(scores)
-            .enumerate()
-            .map(|(index, (&label, score))| LabelScore {
-                label: label.to_owned(),
-                score,
-                index,
-            })
-            .collect();
-        ranked.sort_by(|a, b| b.score.total_cmp(&a.score));
-        Ok(ranked)
+        LabelScore::ranked(labels, scores)
     }
 }

@@ -7,7 +7,8 @@ use super::overlap::Candidate;
 use super::{Gliner2, LABEL_COST};
 use crate::Error;
 use crate::tasks::control::Control;
-use crate::tasks::layers::{sigmoid, spans};
+use crate::tasks::layers::sigmoid;
+use crate::tasks::layers::spans;
 use crate::tasks::run;
 use crate::tasks::span::Characters;
 use crate::tasks::{Candidates, Entity};
@@ -36,10 +37,7 @@ impl Gliner2 {
         texts: &[&str],
         labels: &[&str],
     ) -> Result<Vec<Vec<Entity>>, Error> {
-        let inputs: Vec<Candidates<'_>> = texts
-            .iter()
-            .map(|&text| Candidates { text, labels })
-            .collect();
+        let inputs = Candidates::of_all(texts, labels);
         run::all(self.entities_each(&inputs, &Control::until_error()))
     }
 
@@ -49,7 +47,7 @@ impl Gliner2 {
         inputs: &[Candidates<'_>],
         control: &Control<'_>,
     ) -> Vec<Result<Vec<Entity>, Error>> {
-        let size = |input: &Candidates<'_>| input.text.len() + LABEL_COST * input.labels.len();
+        let size = |input: &Candidates<'_>| input.cost(LABEL_COST);
         let task = Task {
             name: "entities",
             marker: self.markers.entity,

@@ -22,8 +22,9 @@ use tokenizer_spm::deberta::DebertaTokenizer;
 
 use super::Candidates;
 use super::control::Portion;
+use super::label;
 use super::reader::Reader;
-use super::run::Sequences;
+use super::run;
 use super::words::Windows;
 use crate::{Error, HeadKind, LoadOptions, Model};
 use config::Gliner2Config;
@@ -108,14 +109,7 @@ impl Gliner2 {
     /// # Errors
     /// [`Error::Argument`] where it is not between zero and one.
     pub fn with_threshold(mut self, threshold: f32) -> Result<Self, Error> {
-        if !(0.0..=1.0).contains(&threshold) {
-            return Err(Error::Argument {
-                name: "threshold",
-                expected: "from 0 to 1".to_owned(),
-                found: threshold.to_string(),
-            });
-        }
-        self.threshold = threshold;
+        self.threshold = label::threshold(threshold)?;
         Ok(self)
     }
 
@@ -193,19 +187,11 @@ impl Gliner2 {
         answer: impl Fn(ArrayView2<'_, f32>, usize, usize) -> Result<T, Error> + Sync,
     ) -> Vec<Result<Vec<T>, Error>> {
         let windows: Vec<usize> = texts.iter().map(|text| text.windows.len()).collect();
-        let each = |text: &Prepared<'_>| {
-            let windows = 0..text.windows.len();
-            let lengths = windows.map(|window| text.length(window));
-            lengths.collect::<Vec<_>>()
-        };
-        let costs: Vec<usize> = texts.iter().flat_map(each).collect();
-        let sequences = Sequences {
-            portion,
-            costs: &costs,
-        };
         let model = &self.reader.model;
-        sequences.windows(
+        run::over_windows(
+            portion,
             &windows,
+            |text, window| texts[text].length(window),
             |text, window| (texts[text].ids(window), Vec::new()),
             |batch| Ok(model.forward(batch)?.last_hidden_state),
             |text, window, (states, batch, row)| {
