@@ -1,51 +1,15 @@
-//! The examples of tasks that no model of this repository serves, on tiny random models: what they print and refuse.
+//! The examples of tasks that no model of this repository serves, on tiny random models.
 
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
-
-use deberta_tests::{example, workspace_root};
+use deberta_tests::workspace_root;
 use serde_json::Value;
 
-fn run(name: &str, arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(example(name))
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the example starts");
-    // An example that ends before reading closes the pipe: no failure of the test.
-    let _ = child
-        .stdin
-        .take()
-        .expect("piped")
-        .write_all(input.as_bytes());
-    child.wait_with_output().expect("the example ends")
-}
+use super::{answer, fixture, objects, run};
 
-fn fixture(path: &str) -> String {
-    let path = workspace_root().join("tests/fixtures").join(path);
-    path.to_str().expect("a path in UTF-8").to_owned()
-}
-
-/// What an example prints with a model of the fixtures, as text.
-fn answer(name: &str, model: &str, arguments: &[&str], input: &str) -> String {
+/// What an example prints with a model of the fixtures.
+fn with_model(name: &str, model: &str, arguments: &[&str], input: &str) -> String {
     let model = fixture(model);
-    let arguments: Vec<&str> = ["--model", &model]
-        .into_iter()
-        .chain(arguments.iter().copied())
-        .collect();
-    let output = run(name, &arguments, input);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{name} {arguments:?}: {errors}");
-    String::from_utf8(output.stdout).expect("UTF-8")
-}
-
-fn objects(lines: &str) -> Vec<Value> {
-    let lines = lines.lines();
-    lines
-        .map(|line| serde_json::from_str(line).expect("an object per line"))
-        .collect()
+    let arguments = [&["--model", &model], arguments].concat();
+    answer(name, &arguments, input)
 }
 
 #[test]
@@ -58,7 +22,7 @@ fn zero_shot_scores_labels() {
         "A fine day in London.",
         "A bank.",
     ];
-    let lines = objects(&answer("zero_shot", model, &arguments, ""));
+    let lines = objects(&with_model("zero_shot", model, &arguments, ""));
     assert_eq!(lines.len(), 2);
     let labels = lines[0]["labels"].as_array().expect("labels");
     let sum: f64 = labels
@@ -66,7 +30,7 @@ fn zero_shot_scores_labels() {
         .filter_map(|label| label["score"].as_f64())
         .sum();
     assert!(labels.len() == 2 && (sum - 1.0).abs() < 1e-5, "{labels:?}");
-    let table = answer(
+    let table = with_model(
         "zero_shot",
         model,
         &["--labels", "travel,weather", "--multi-label"],
@@ -90,7 +54,12 @@ fn guard_shows_the_worst_part() {
         &long,
         "Short.",
     ];
-    let lines = objects(&answer("guard", "pipelines/text_softmax", &arguments, ""));
+    let lines = objects(&with_model(
+        "guard",
+        "pipelines/text_softmax",
+        &arguments,
+        "",
+    ));
     let segments = lines[0]["segments"].as_array().expect("segments");
     assert!(segments.len() > 5, "{}", segments.len());
     let most = segments
@@ -120,7 +89,7 @@ fn guard_shows_the_worst_part() {
 #[test]
 fn rerank_sorts_documents() {
     let model = "tasks/cross_encoder_sigmoid";
-    let lines = objects(&answer(
+    let lines = objects(&with_model(
         "rerank",
         model,
         &["--json", "who", "Anna.", "A bank in Oslo.", "Tom met Li."],
@@ -134,7 +103,7 @@ fn rerank_sorts_documents() {
         scores.len() == 3 && scores.is_sorted_by(|a, b| a >= b),
         "{scores:?}"
     );
-    let table = answer(
+    let table = with_model(
         "rerank",
         model,
         &["--top-k", "1", "--raw", "who"],
@@ -155,12 +124,12 @@ fn question_answers_from_arguments_and_lines() {
         "--json",
         text,
     ];
-    let lines = objects(&answer("question", model, &arguments, ""));
+    let lines = objects(&with_model("question", model, &arguments, ""));
     let answers = lines[0]["answers"].as_array().expect("answers");
     assert_eq!(answers.len(), 2);
     let bytes: Vec<usize> = serde_json::from_value(answers[0]["bytes"].clone()).expect("a span");
     assert_eq!(Some(&text[bytes[0]..bytes[1]]), answers[0]["text"].as_str());
-    let table = answer(
+    let table = with_model(
         "question",
         model,
         &["--no-answer", "--top-k", "50"],
@@ -196,7 +165,7 @@ fn fill_mask_reports_an_input_without_a_mask_in_its_place() {
     assert_eq!(lines[2]["masks"][0].as_array().map(Vec::len), Some(3));
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(errors.contains("an input has no answer"), "{errors}");
-    let table = answer(
+    let table = with_model(
         "fill_mask",
         "tasks/fill_mask_microsoft",
         &["A [MASK] day."],
@@ -207,9 +176,9 @@ fn fill_mask_reports_an_input_without_a_mask_in_its_place() {
 
 #[test]
 fn embed_compares_with_the_first_text() {
-    let table = answer("embed", "tasks/embed_mean", &["A bank.", "A bank."], "");
+    let table = with_model("embed", "tasks/embed_mean", &["A bank.", "A bank."], "");
     assert_eq!(table.matches("1.0000").count(), 2, "{table}");
-    let lines = objects(&answer(
+    let lines = objects(&with_model(
         "embed",
         "tasks/embed_cls_and_mean",
         &["--json"],
@@ -230,12 +199,12 @@ fn embed_compares_with_the_first_text() {
 fn gliner_finds_entities() {
     let text = "John Smith works at Acme in California.";
     let arguments = ["--labels", "person,place,company", "--json", text];
-    let lines = objects(&answer("gliner", "gliner/base", &arguments, ""));
+    let lines = objects(&with_model("gliner", "gliner/base", &arguments, ""));
     let entities = lines[0]["entities"].as_array().expect("entities");
     assert_eq!(entities.len(), 3);
     assert_eq!(entities[2]["text"], "works at Acme in California.");
     // The other architecture is told by its files.
-    let lines = objects(&answer("gliner", "gliner2/lstm", &arguments, ""));
+    let lines = objects(&with_model("gliner", "gliner2/lstm", &arguments, ""));
     assert!(lines[0]["entities"].is_array());
     let output = run(
         "gliner",
@@ -251,7 +220,7 @@ fn gliner_finds_entities() {
     );
     assert!(String::from_utf8_lossy(&output.stderr).contains("gliner_config.json"));
     let encoder = fixture("gliner/published/encoder");
-    let table = answer(
+    let table = with_model(
         "gliner",
         "gliner/published",
         &[
