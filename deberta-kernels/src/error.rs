@@ -60,6 +60,12 @@ pub enum KernelError {
         /// Distances that the sequence needs.
         needed: usize,
     },
+    /// A query has no key to attend to: there is no softmax of nothing.
+    #[error("query {query} has no key to attend to")]
+    NoKeys {
+        /// The row of the query.
+        query: usize,
+    },
     /// Position tables were packed in another precision than attention computes in.
     #[error("the position tables were packed in {found:?}, attention computes in {expected:?}")]
     TablePrecision {

@@ -1,13 +1,14 @@
 //! CPU kernels for transformer encoders: numbers in, numbers out.
 //!
-//! This crate knows neither models nor files. It offers the handful of operations that a DeBERTa encoder is made of,
-//! on slices and `ndarray` views, each written once over an abstract vector and run with the best instruction set of
-//! the processor.
+//! This crate knows neither models nor files. It offers the handful of operations that a DeBERTa encoder is made of, and
+//! a decoder behind it, on slices and `ndarray` views, each written once over an abstract vector and run with the best
+//! instruction set of the processor.
 //!
 //! | operation | what it computes | where |
 //! |---|---|---|
 //! | [`linear`] | `norm(activation(x·Wᵀ + b) + residual)` with [`PackedWeights`] and an [`Epilogue`] | `gemm` |
 //! | [`disentangled_attention`] | content and position attention over packed sequences | `attention` |
+//! | [`causal_attention`], [`cross_attention`] | attention of a decoder to its past, and to an encoder | `attention` |
 //! | [`LayerNorm`], [`softmax`], [`Activation`] | rows and elements | `norm`, `softmax`, `activation` |
 //! | [`EmbeddingTable`] | rows of a table in f32, f16 or bf16, wherever it lies | `embed` |
 //! | [`TokenConv`] | a convolution over the tokens of each sequence | `conv` |
@@ -62,8 +63,9 @@ mod vecmath;
 
 pub use activation::Activation;
 pub use attention::{
-    Attention, AttentionMap, HeadMixing, Observation, PositionTables, RelativePositions,
-    ScoreTerms, SlotTable, disentangled_attention, explicit_attention,
+    Attention, AttentionMap, HeadMixing, Observation, PlainAttention, PositionTables,
+    RelativePositions, ScoreTerms, SlotTable, causal_attention, cross_attention,
+    disentangled_attention, explicit_attention,
 };
 pub use conv::TokenConv;
 pub use embed::{EmbeddingTable, Storage};

@@ -192,3 +192,27 @@ pub fn attention_of(head: &Head<'_>, queries: &[usize]) -> Vec<f64> {
     }
     out
 }
+
+/// Plain attention of one query of one head over the rows `seen` of keys and values, `[_, D]` each:
+/// `Σ_j softmax_j(query · key_j · scale) · value_j`.
+pub fn attend(
+    query: &[f32],
+    key: &[f32],
+    value: &[f32],
+    scale: f32,
+    seen: impl IntoIterator<Item = usize>,
+) -> Vec<f64> {
+    let size = query.len();
+    let seen: Vec<usize> = seen.into_iter().collect();
+    let score = |&j: &usize| -> f64 {
+        let pairs = query.iter().zip(&key[j * size..]);
+        let products = pairs.map(|(&q, &k)| f64::from(q) * f64::from(k));
+        products.sum::<f64>() * f64::from(scale)
+    };
+    let weights = softmax(&seen.iter().map(score).collect::<Vec<_>>());
+    let weighted = |d: usize| {
+        let values = seen.iter().map(|&j| f64::from(value[j * size + d]));
+        weights.iter().zip(values).map(|(w, v)| w * v).sum()
+    };
+    (0..size).map(weighted).collect()
+}

@@ -5,6 +5,7 @@
 //! come here; the streaming kernel stays free of them. Blocks of queries keep the memory linear in the length of a
 //! sequence, except for what is asked to be shown.
 
+use super::left::LeftRows;
 use super::tile::{
     Head, KEY_BLOCK, Packed, QUERY_BLOCK, Relative, SCORE_STRIDE, STRIP, Scores, value_width,
 };
@@ -235,6 +236,7 @@ struct Buffers {
     mixed: Vec<f32>,
     /// Weighted values of one head: [queries, value_width(D)].
     sums: Vec<f32>,
+    rounded: LeftRows,
 }
 
 thread_local! {
@@ -261,6 +263,7 @@ impl Block<'_> {
             scores,
             mixed,
             sums,
+            rounded,
         } = buffers;
         scores.resize(self.heads.len() * plane, 0.0);
         for (head, scores) in self.heads.iter().zip(scores.chunks_exact_mut(plane)) {
@@ -289,6 +292,7 @@ impl Block<'_> {
             let keys = 0..length;
             packed.weigh(
                 (self.isa, head.precision),
+                rounded,
                 (weights, length),
                 rows,
                 keys,

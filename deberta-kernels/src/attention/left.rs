@@ -6,7 +6,7 @@ use crate::isa::{Isa, Operation, Simd};
 use crate::memory::Aligned;
 
 /// Rows of values, each a whole number of steps.
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct LeftRows {
     bytes: Aligned<u8>,
     /// Bytes from one row to the next.

@@ -17,7 +17,9 @@
 //! * `position`: the two position terms of a block.
 //! * `tile`: one block of queries against one block of keys, step by step.
 //! * `stream`: the running softmax that joins the blocks.
-//! * `explicit`: the same attention with every score in memory, for models that mix heads and people who look inside.
+//! * `plain`: attention without position terms over the past or over another sequence, which a decoder has; with the same
+//!   tiles.
+//! * `explicit`: disentangled attention with every score in memory, for models that mix heads and people who look inside.
 //!
 //! # How a block is computed
 //!
@@ -39,6 +41,7 @@
 mod explicit;
 mod left;
 mod panels;
+mod plain;
 mod position;
 mod product;
 mod slots;
@@ -47,6 +50,7 @@ mod tables;
 mod tile;
 
 pub use explicit::{AttentionMap, HeadMixing, Observation, ScoreTerms, explicit_attention};
+pub use plain::{PlainAttention, causal_attention, cross_attention};
 pub use slots::{RelativePositions, SlotTable};
 pub use tables::PositionTables;
 
@@ -57,7 +61,7 @@ use crate::{Isa, KernelError};
 use ndarray::{ArrayView2, ArrayViewMut2};
 use std::ops::Range;
 use tables::of_attention;
-use tile::{Head, Relative, STRIP};
+use tile::{Head, Relative, STRIP, Sight};
 
 /// The operands of [`disentangled_attention`] over packed sequences of T tokens in all, with H heads of size D.
 #[derive(Debug, Clone, Copy)]
@@ -116,16 +120,9 @@ pub fn disentangled_attention(
     let tasks = Tasks::new(attention.bounds, attention.heads);
     parallel(tasks.count(), |index| {
         let Some(task) = tasks.get(index) else { return };
-        let Task {
-            sequence,
-            head,
-            queries,
-        } = task;
-        let inputs = attention.head(&sequence, head);
-        let columns = head * size..(head + 1) * size;
-        let first = sequence.start;
-        let part = target.part(first + queries.start..first + queries.end, columns);
-        tile::attend(isa, &inputs, queries, part);
+        let inputs = attention.head(&task.sequence, task.head);
+        let part = task.part(target, size);
+        tile::attend(isa, &inputs, task.queries, part);
     });
     Ok(())
 }
@@ -143,19 +140,11 @@ impl<'a> Attention<'a> {
             check_matrix(argument, matrix, [tokens, width])?;
         }
         let heads = self.heads;
-        if heads == 0 || !width.is_multiple_of(heads) || width == 0 {
-            let reason = "must divide the width of the queries";
-            return Err(KernelError::Parameter {
-                parameter: "heads",
-                reason,
-                found: heads,
-            });
-        }
+        let size = head_size(width, heads)?;
         check_bounds(self.bounds, tokens)?;
         if let Some(positions) = self.positions {
             check_positions(positions, self.bounds)?;
         }
-        let size = width / heads;
         if let Some((tables, slots)) = self.relative {
             check_relative(tables, slots, heads, size, self.bounds, self.positions)?;
             let (expected, found) = (of_attention(self.precision), tables.precision());
@@ -175,6 +164,7 @@ impl<'a> Attention<'a> {
             key: rows_of_head(self.key, sequence, &columns),
             value: rows_of_head(self.value, sequence, &columns),
             length: sequence.len(),
+            sight: Sight::All,
             size,
             scale: self.scale,
             precision: of_attention(self.precision),
@@ -186,6 +176,19 @@ impl<'a> Attention<'a> {
             }),
         }
     }
+}
+
+/// The head size D of heads that share rows of this width.
+fn head_size(width: usize, heads: usize) -> Result<usize, KernelError> {
+    if heads == 0 || !width.is_multiple_of(heads) || width == 0 {
+        let reason = "must divide the width of the queries";
+        return Err(KernelError::Parameter {
+            parameter: "heads",
+            reason,
+            found: heads,
+        });
+    }
+    Ok(width / heads)
 }
 
 /// The output as tasks share it: each writes the rows of its queries in the columns of its heads, and no two share
@@ -246,15 +249,26 @@ fn rows_of_head<'a>(
     columns: &Range<usize>,
 ) -> (&'a [f32], usize) {
     let (rows, stride) = row_slice(&matrix, sequence.clone());
-    (&rows[columns.start..], stride)
+    (rows.get(columns.start..).unwrap_or_default(), stride)
 }
 
 /// A piece of work: some queries of one head of one sequence.
 struct Task {
+    /// The index of the sequence.
+    index: usize,
     sequence: Range<usize>,
     head: usize,
     /// Relative to the beginning of the sequence.
     queries: Range<usize>,
+}
+
+impl Task {
+    /// The part of the output that the task writes.
+    fn part(&self, out: Target, size: usize) -> Target {
+        let first = self.sequence.start;
+        let rows = first + self.queries.start..first + self.queries.end;
+        out.part(rows, self.head * size..(self.head + 1) * size)
+    }
 }
 
 /// The work in pieces; queries are split only where sequences and heads do not keep every thread busy. The heads of a
@@ -284,13 +298,14 @@ impl<'a> Tasks<'a> {
     /// A task, unless the sequence is too short to have that many.
     fn get(&self, index: usize) -> Option<Task> {
         let (index, piece) = (index / self.pieces, index % self.pieces);
-        let (sequence, head) = (index / self.heads, index % self.heads);
-        let sequence = self.bounds[sequence]..self.bounds[sequence + 1];
+        let (index, head) = (index / self.heads, index % self.heads);
+        let sequence = self.bounds[index]..self.bounds[index + 1];
         let length = sequence.len();
         let step = length.div_ceil(self.pieces).next_multiple_of(STRIP);
         let start = (piece * step).min(length);
         let queries = start..(start + step).min(length);
         (!queries.is_empty()).then_some(Task {
+            index,
             sequence,
             head,
             queries,

@@ -32,24 +32,26 @@ impl Running {
 
 /// One value per query and lane, for as many queries as there are lanes: transposed, what was to be reduced over the
 /// lanes of a vector lies in as many vectors.
-struct Lanes([f32; MOST_LANES * MOST_LANES]);
+pub(super) struct Lanes([f32; MOST_LANES * MOST_LANES]);
 
 impl Lanes {
+    pub(super) const ZEROS: Self = Self([0.0; MOST_LANES * MOST_LANES]);
+
     #[inline(always)]
-    fn set<S: Simd>(&mut self, s: S, row: usize, value: S::Vector) {
+    pub(super) fn set<S: Simd>(&mut self, s: S, row: usize, value: S::Vector) {
         s.store_slice(value, &mut self.0[row * S::LANES..]);
     }
 
     #[inline(always)]
-    fn transposed<S: Simd>(&self, s: S) -> Self {
-        let mut turned = Self([0.0; MOST_LANES * MOST_LANES]);
+    pub(super) fn transposed<S: Simd>(&self, s: S) -> Self {
+        let mut turned = Self::ZEROS;
         // SAFETY: both hold LANES rows of LANES values.
         unsafe { s.transpose(self.0.as_ptr(), S::LANES, turned.0.as_mut_ptr(), S::LANES) };
         turned
     }
 
     #[inline(always)]
-    fn get<S: Simd>(&self, s: S, row: usize) -> S::Vector {
+    pub(super) fn get<S: Simd>(&self, s: S, row: usize) -> S::Vector {
         s.load_slice(&self.0[row * S::LANES..])
     }
 }
@@ -60,6 +62,8 @@ pub(super) struct Fold<'a> {
     /// One row per query, [`SCORE_STRIDE`] apart; the last vector of a row may go on beyond the keys.
     pub(super) scores: &'a mut [f32],
     pub(super) keys: usize,
+    /// Of the keys, as many at the end are hidden from the first query of the strip, one less from each further one.
+    pub(super) hidden: usize,
     /// What scores are multiplied by, not negative.
     pub(super) scale: f32,
     pub(super) running: &'a mut Running,
@@ -78,22 +82,24 @@ impl Operation for Fold<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let lanes = S::LANES;
-        let full = self.keys / lanes * lanes;
-        let inside = s.first(self.keys - full);
+        let keys_of = |row: usize| self.keys - self.hidden.saturating_sub(row).min(self.keys);
         let none = s.splat(f32::NEG_INFINITY);
         let scale = s.splat(self.scale);
-        let mut per_lane = Lanes([0.0; MOST_LANES * MOST_LANES]);
+        let mut per_lane = Lanes::ZEROS;
         let groups = self.scores.chunks_mut(lanes * SCORE_STRIDE);
         let sums = self.sums.chunks_mut(lanes * self.width);
         for ((index, scores), sums) in groups.enumerate().zip(sums) {
             let query = self.query + index * lanes;
             for (r, row) in scores.chunks_exact_mut(SCORE_STRIDE).enumerate() {
+                let keys = keys_of(index * lanes + r);
+                let full = keys / lanes * lanes;
                 let mut largest = none;
                 for scores in row[..full].chunks_exact(lanes) {
                     largest = s.max(largest, s.load_slice(scores));
                 }
-                if full < self.keys {
+                if full < keys {
                     let scores = s.load_slice(&row[full..]);
+                    let inside = s.first(keys - full);
                     largest = s.max(largest, s.select(inside, scores, none));
                 }
                 per_lane.set(s, r, largest);
@@ -111,6 +117,8 @@ impl Operation for Fold<'_> {
             let maxima = &self.running.max[query..];
             let rows = scores.chunks_exact_mut(SCORE_STRIDE).zip(maxima);
             for (r, (row, &max)) in rows.enumerate() {
+                let keys = keys_of(index * lanes + r);
+                let full = keys / lanes * lanes;
                 let max = s.splat(max);
                 let mut sum = s.splat(0.0);
                 for scores in row[..full].chunks_exact_mut(lanes) {
@@ -119,12 +127,16 @@ impl Operation for Fold<'_> {
                     s.store_slice(weights, scores);
                     sum = s.add(sum, weights);
                 }
-                if full < self.keys {
+                if full < keys {
+                    let inside = s.first(keys - full);
                     // Whatever stands beyond the last key weighs nothing.
                     let below = s.mul(s.sub(s.load_slice(&row[full..]), max), scale);
                     let weights = s.select(inside, exp2_below_one(s, below), s.splat(0.0));
                     s.store_slice(weights, &mut row[full..]);
                     sum = s.add(sum, weights);
+                }
+                if keys < self.keys {
+                    row[keys..self.keys].fill(0.0);
                 }
                 per_lane.set(s, r, sum);
             }

@@ -22,13 +22,15 @@ pub(super) const STRIP: usize = 16;
 /// The distance between rows of scores: an odd number of cache lines, which spreads the rows over the sets of a cache.
 pub(super) const SCORE_STRIDE: usize = KEY_BLOCK + 16;
 
-/// One head of one sequence of L tokens. Row `i` of a matrix begins at `i · stride`.
+/// One head of one sequence with L keys. Row `i` of a matrix begins at `i · stride`.
 pub(super) struct Head<'a> {
     pub(super) query: (&'a [f32], usize),
+    /// Nothing if keys and values are packed already.
     pub(super) key: (&'a [f32], usize),
     pub(super) value: (&'a [f32], usize),
     /// L.
     pub(super) length: usize,
+    pub(super) sight: Sight,
     /// D.
     pub(super) size: usize,
     pub(super) scale: f32,
@@ -36,6 +38,15 @@ pub(super) struct Head<'a> {
     pub(super) precision: Precision,
     pub(super) positions: Option<&'a [u32]>,
     pub(super) relative: Option<Relative<'a>>,
+}
+
+/// Which keys a query sees.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Sight {
+    /// All of them.
+    All,
+    /// Query `i` sees keys 0 to `i + n`, the future being hidden: `n` keys are older than the first query.
+    Past(usize),
 }
 
 /// The position terms of one head.
@@ -49,7 +60,7 @@ pub(super) struct Relative<'a> {
 }
 
 /// The keys and values of a head, packed.
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Packed {
     /// Kᵀ: D rows, L columns.
     keys: Panels,
@@ -57,8 +68,6 @@ pub(super) struct Packed {
     key_rows: LeftRows,
     /// V: L rows, D columns.
     values: Panels,
-    /// Weights of a few rows, if they are to be rounded.
-    weights: LeftRows,
 }
 
 impl Packed {
@@ -79,11 +88,12 @@ impl Packed {
     }
 
     /// `out (+)= weights·V` over some keys, for rows of weights that begin at the first of them;
-    /// `out: [rows, value_width(D)]`.
+    /// `out: [rows, value_width(D)]`. Weights that are to be rounded are so in `rounded`.
     #[allow(clippy::too_many_arguments)] // operands and places, spelled out
     pub(super) fn weigh(
-        &mut self,
+        &self,
         (isa, precision): (Isa, Precision),
+        rounded: &mut LeftRows,
         (weights, stride): (&[f32], usize),
         rows: usize,
         keys: Range<usize>,
@@ -95,9 +105,8 @@ impl Packed {
             Precision::F32 => Left::of_values(weights, stride),
             _ => {
                 let count = keys.len();
-                self.weights
-                    .fill(isa, precision, weights, stride, rows, count, 1.0);
-                self.weights.from(0)
+                rounded.fill(isa, precision, weights, stride, rows, count, 1.0);
+                rounded.from(0)
             }
         };
         let product = Product {
@@ -237,6 +246,14 @@ impl Scores {
 }
 
 impl<'a> Head<'a> {
+    /// How many keys a query sees, from the first on.
+    fn seen(&self, query: usize) -> usize {
+        match self.sight {
+            Sight::All => self.length,
+            Sight::Past(older) => (query + older + 1).min(self.length),
+        }
+    }
+
     /// A position term, if the head has it.
     fn term(
         &self,
@@ -255,7 +272,15 @@ impl<'a> Head<'a> {
 #[derive(Default)]
 struct Scratch {
     packed: Packed,
+    work: Work,
+}
+
+/// What the queries of a block need.
+#[derive(Default)]
+struct Work {
     scores: Scores,
+    /// Weights of a strip, if they are to be rounded.
+    rounded: LeftRows,
     /// What the queries of a block have summed up so far: [QUERY_BLOCK, value_width(D)].
     sums: Aligned<f32>,
 }
@@ -264,79 +289,114 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// Attention of `queries` (a range within the sequence) of one head; `out: [queries, D]`.
+/// Attention of `queries` (a range within the sequence, not empty) of one head; `out: [queries, D]`.
 pub(super) fn attend(isa: Isa, head: &Head<'_>, queries: Range<usize>, out: Target) {
-    SCRATCH.with_borrow_mut(|scratch| {
-        // The softmax takes a scale that is not negative.
-        let sign = 1.0f32.copysign(head.scale);
-        scratch.packed.pack(isa, head, sign);
+    SCRATCH.with_borrow_mut(|Scratch { packed, work }| {
+        // What no query sees is not packed either.
+        let length = head.seen(queries.end - 1);
+        let head = Head { length, ..*head };
+        packed.pack(isa, &head, sign(&head));
+        work.attend(isa, &head, packed, queries, out);
+    });
+}
+
+/// What the queries are multiplied by: the softmax takes a scale that is not negative.
+fn sign(head: &Head<'_>) -> f32 {
+    1.0f32.copysign(head.scale)
+}
+
+impl Work {
+    /// Attention of some queries, a block at a time.
+    fn attend(
+        &mut self,
+        isa: Isa,
+        head: &Head<'_>,
+        packed: &Packed,
+        queries: Range<usize>,
+        out: Target,
+    ) {
         for start in queries.clone().step_by(QUERY_BLOCK) {
             let block = start..(start + QUERY_BLOCK).min(queries.end);
-            scratch.scores.queries(isa, head, &block, sign);
+            self.scores.queries(isa, head, &block, sign(head));
             let part = out.part(
                 start - queries.start..block.end - queries.start,
                 0..head.size,
             );
-            attend_block(isa, head, scratch, block, part);
+            self.attend_block(isa, head, packed, block, part);
         }
-    });
-}
+    }
 
-/// Attention of one block of queries over all keys.
-fn attend_block(
-    isa: Isa,
-    head: &Head<'_>,
-    scratch: &mut Scratch,
-    queries: Range<usize>,
-    out: Target,
-) {
-    let Scratch {
-        packed,
-        scores,
-        sums,
-    } = scratch;
-    let width = value_width(head.size);
-    sums.reserve(QUERY_BLOCK * width);
-    let sums = &mut sums[..queries.len() * width];
-    let mut running = Running::START;
-    for start in (0..head.length).step_by(KEY_BLOCK) {
-        let keys = start..(start + KEY_BLOCK).min(head.length);
-        let begun = scores.position_to_content(isa, head, packed, &queries, &keys);
-        for row in (0..queries.len()).step_by(STRIP) {
-            let rows = row..(row + STRIP).min(queries.len());
-            let out = out.part(rows.clone(), 0..head.size);
-            let last = keys.end == head.length;
-            if last {
-                let rows = rows.len();
-                isa.dispatch(Expect { out, rows });
-            }
-            let strip = queries.start + rows.start..queries.start + rows.end;
-            let block = queries.start;
-            let begun = scores.content_to_position(isa, head, block, &strip, &keys, begun);
-            scores.content_to_content(isa, head, packed, block, &strip, &keys, begun);
-            let scores = scores.strip(block, &strip);
-            let sums = &mut sums[rows.start * width..rows.end * width];
-            isa.dispatch(Fold {
-                scores,
-                keys: keys.len(),
-                scale: head.scale.abs() * std::f32::consts::LOG2_E,
-                running: &mut running,
-                query: row,
-                sums,
-                width,
-                first: start == 0,
-            });
-            let (weights, keys) = ((&*scores, SCORE_STRIDE), keys.clone());
-            let form = (isa, head.precision);
-            packed.weigh(form, weights, rows.len(), keys, head.size, sums, start > 0);
-            if last {
-                isa.dispatch(Finish {
-                    running: &running,
+    /// Attention of one block of queries over all keys that one of them sees.
+    fn attend_block(
+        &mut self,
+        isa: Isa,
+        head: &Head<'_>,
+        packed: &Packed,
+        queries: Range<usize>,
+        out: Target,
+    ) {
+        let Self {
+            scores,
+            rounded,
+            sums,
+        } = self;
+        let width = value_width(head.size);
+        sums.reserve(QUERY_BLOCK * width);
+        let sums = &mut sums[..queries.len() * width];
+        let mut running = Running::START;
+        let end = head.seen(queries.end - 1);
+        for start in (0..end).step_by(KEY_BLOCK) {
+            let keys = start..(start + KEY_BLOCK).min(end);
+            let begun = scores.position_to_content(isa, head, packed, &queries, &keys);
+            for row in (0..queries.len()).step_by(STRIP) {
+                let rows = row..(row + STRIP).min(queries.len());
+                let strip = queries.start + rows.start..queries.start + rows.end;
+                let end = head.seen(strip.end - 1);
+                if end <= start {
+                    continue;
+                }
+                let last = end <= keys.end;
+                let keys = start..keys.end.min(end);
+                let out = out.part(rows.clone(), 0..head.size);
+                if last {
+                    let rows = rows.len();
+                    isa.dispatch(Expect { out, rows });
+                }
+                let block = queries.start;
+                let begun = scores.content_to_position(isa, head, block, &strip, &keys, begun);
+                scores.content_to_content(isa, head, packed, block, &strip, &keys, begun);
+                let scores = scores.strip(block, &strip);
+                let sums = &mut sums[rows.start * width..rows.end * width];
+                isa.dispatch(Fold {
+                    scores,
+                    keys: keys.len(),
+                    hidden: keys.end.saturating_sub(head.seen(strip.start)),
+                    scale: head.scale.abs() * std::f32::consts::LOG2_E,
+                    running: &mut running,
                     query: row,
                     sums,
                     width,
-                    out,
+                    first: start == 0,
                 });
+                packed.weigh(
+                    (isa, head.precision),
+                    rounded,
+                    (&*scores, SCORE_STRIDE),
+                    rows.len(),
+                    keys,
+                    head.size,
+                    sums,
+                    start > 0,
+                );
+                if last {
+                    isa.dispatch(Finish {
+                        running: &running,
+                        query: row,
+                        sums,
+                        width,
+                        out,
+                    });
+                }
             }
         }
     }

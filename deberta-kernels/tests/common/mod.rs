@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test file uses its part
 
 pub(crate) mod attention;
+pub(crate) mod plain;
 
 use deberta_kernels::Isa;
 
