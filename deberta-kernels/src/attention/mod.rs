@@ -19,6 +19,7 @@
 //! * `stream`: the running softmax that joins the blocks.
 //! * `plain`: attention without position terms over the past or over another sequence, which a decoder has; with the same
 //!   tiles.
+//! * `packed`: keys and values that are packed once for many calls.
 //! * `explicit`: disentangled attention with every score in memory, for models that mix heads and people who look inside.
 //!
 //! # How a block is computed
@@ -40,6 +41,7 @@
 
 mod explicit;
 mod left;
+mod packed;
 mod panels;
 mod plain;
 mod position;
@@ -50,6 +52,7 @@ mod tables;
 mod tile;
 
 pub use explicit::{AttentionMap, HeadMixing, Observation, ScoreTerms, explicit_attention};
+pub use packed::{PackedKeyValues, attend_packed};
 pub use plain::{PlainAttention, causal_attention, cross_attention};
 pub use slots::{RelativePositions, SlotTable};
 pub use tables::PositionTables;

@@ -108,6 +108,11 @@ impl Panels {
         self.depth
     }
 
+    /// The memory that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&*self.data)
+    }
+
     /// Panels from number `panel` on, and of them the rows from number `row` on, where a step begins.
     pub(super) fn part(&self, panel: usize, row: usize) -> Right<'_> {
         debug_assert!(row.is_multiple_of(self.step));

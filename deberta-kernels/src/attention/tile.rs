@@ -87,6 +87,11 @@ impl Packed {
             .pack(isa, precision, value, stride, size, length);
     }
 
+    /// The memory of keys and values.
+    pub(super) fn bytes(&self) -> usize {
+        self.keys.bytes() + self.values.bytes()
+    }
+
     /// `out (+)= weights·V` over some keys, for rows of weights that begin at the first of them;
     /// `out: [rows, value_width(D)]`. Weights that are to be rounded are so in `rounded`.
     #[allow(clippy::too_many_arguments)] // operands and places, spelled out
@@ -298,6 +303,17 @@ pub(super) fn attend(isa: Isa, head: &Head<'_>, queries: Range<usize>, out: Targ
         packed.pack(isa, &head, sign(&head));
         work.attend(isa, &head, packed, queries, out);
     });
+}
+
+/// The same with keys and values that are packed already. There are no position terms.
+pub(super) fn attend_packed(
+    isa: Isa,
+    head: &Head<'_>,
+    packed: &Packed,
+    queries: Range<usize>,
+    out: Target,
+) {
+    SCRATCH.with_borrow_mut(|scratch| scratch.work.attend(isa, head, packed, queries, out));
 }
 
 /// What the queries are multiplied by: the softmax takes a scale that is not negative.
