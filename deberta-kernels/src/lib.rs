@@ -9,7 +9,7 @@
 //! | [`linear`] | `norm(activation(x·Wᵀ + b) + residual)` with [`PackedWeights`] and an [`Epilogue`] | `gemm` |
 //! | [`disentangled_attention`] | content and position attention over packed sequences | `attention` |
 //! | [`causal_attention`], [`cross_attention`] | attention of a decoder to its past, and to an encoder | `attention` |
-//! | [`attend_packed`] | the latter one token at a time, over [`PackedKeyValues`] | `attention` |
+//! | [`attend_packed`], [`gathered_attention`] | the same one token at a time: over [`PackedKeyValues`], and over the rows of a cache | `attention` |
 //! | [`LayerNorm`], [`softmax`], [`Activation`] | rows and elements | `norm`, `softmax`, `activation` |
 //! | [`EmbeddingTable`] | rows of a table in f32, f16 or bf16, wherever it lies | `embed` |
 //! | [`TokenConv`] | a convolution over the tokens of each sequence | `conv` |
@@ -64,9 +64,10 @@ mod vecmath;
 
 pub use activation::Activation;
 pub use attention::{
-    Attention, AttentionMap, HeadMixing, Observation, PackedKeyValues, PlainAttention,
-    PositionTables, RelativePositions, ScoreTerms, SlotTable, attend_packed, causal_attention,
-    cross_attention, disentangled_attention, explicit_attention,
+    Attention, AttentionMap, GatheredAttention, HeadMixing, Observation, PackedKeyValues,
+    PlainAttention, PositionTables, RelativePositions, ScoreTerms, SlotTable, attend_packed,
+    causal_attention, cross_attention, disentangled_attention, explicit_attention,
+    gathered_attention,
 };
 pub use conv::TokenConv;
 pub use embed::{EmbeddingTable, Storage};

@@ -20,6 +20,7 @@
 //! * `plain`: attention without position terms over the past or over another sequence, which a decoder has; with the same
 //!   tiles.
 //! * `packed`: keys and values that are packed once for many calls.
+//! * `gathered`: one query per row over keys and values wherever they lie in a cache.
 //! * `explicit`: disentangled attention with every score in memory, for models that mix heads and people who look inside.
 //!
 //! # How a block is computed
@@ -40,6 +41,7 @@
 //! the logarithmic region windows get narrower, and far away both terms are constants.
 
 mod explicit;
+mod gathered;
 mod left;
 mod packed;
 mod panels;
@@ -52,6 +54,7 @@ mod tables;
 mod tile;
 
 pub use explicit::{AttentionMap, HeadMixing, Observation, ScoreTerms, explicit_attention};
+pub use gathered::{GatheredAttention, gathered_attention};
 pub use packed::{PackedKeyValues, attend_packed};
 pub use plain::{PlainAttention, causal_attention, cross_attention};
 pub use slots::{RelativePositions, SlotTable};
