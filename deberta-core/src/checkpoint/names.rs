@@ -14,8 +14,10 @@ pub enum Scope {
     Head,
 }
 
-/// Exactly one tensor is called so, whatever comes before.
+/// Exactly one tensor is called so, whatever comes before, unless that is a decoder.
 const ANCHOR: &str = "embeddings.word_embeddings.weight";
+/// What precedes the tensors of a decoder.
+const DECODER: &str = "decoder";
 
 /// How the files at hand name their tensors.
 #[derive(Debug)]
@@ -32,8 +34,12 @@ impl Naming {
     ) -> Result<Self, Error> {
         let anchors: Vec<&String> = names
             .filter(|name| {
-                name.strip_suffix(ANCHOR)
-                    .is_some_and(|p| p.is_empty() || p.ends_with('.'))
+                name.strip_suffix(ANCHOR).is_some_and(|prefix| {
+                    // A decoder beside the encoder has word embeddings of its own.
+                    let mut components = prefix.split('.');
+                    (prefix.is_empty() || prefix.ends_with('.'))
+                        && components.all(|component| component != DECODER)
+                })
             })
             .collect();
         let &[anchor] = anchors.as_slice() else {

@@ -4,6 +4,8 @@
 //! implementation gives it; a present key with a value that this crate does not implement is an
 //! error that names the key, never a silently different model.
 
+mod decoder;
+mod encoder_decoder;
 mod labels;
 mod read;
 mod validate;
@@ -16,6 +18,8 @@ use deberta_kernels::Activation;
 use crate::Error;
 use read::Keys;
 
+pub use decoder::{DecoderConfig, DecoderFamily};
+pub use encoder_decoder::EncoderDecoderConfig;
 pub use labels::{Labels, ProblemType};
 pub(crate) use validate::{Unfit, second_generation};
 
@@ -138,12 +142,7 @@ impl Config {
     /// this crate does not implement.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(Error::io(path))?;
-        let text = String::from_utf8(bytes).map_err(|e| Error::Io {
-            path: path.to_owned(),
-            source: std::io::Error::new(std::io::ErrorKind::InvalidData, e.utf8_error()),
-        })?;
-        Self::from_json(&text, path)
+        Self::from_json(&read::text(path)?, path)
     }
 
     /// Reads the text of a `config.json`; `source` names it in errors.
@@ -151,7 +150,11 @@ impl Config {
     /// # Errors
     /// As [`Config::from_file`].
     pub fn from_json(json: &str, source: impl AsRef<Path>) -> Result<Self, Error> {
-        let keys = Keys::parse(json, source.as_ref())?;
+        Self::read(&Keys::parse(json, source.as_ref())?)
+    }
+
+    /// Reads an object of a configuration file.
+    fn read(keys: &Keys) -> Result<Self, Error> {
         let family = keys.family()?;
         // The defaults are those of the reference's configuration classes.
         let (width, layers, heads, inner) = match family {
@@ -191,17 +194,17 @@ impl Config {
                     activation: keys.activation("conv_act", Activation::Tanh)?,
                 }),
             },
-            pad_token_id: keys.pad_token_id()?,
+            pad_token_id: keys.token_id("pad_token_id", Some(0))?,
             max_position_embeddings,
             pooler_hidden_size: keys.size("pooler_hidden_size", hidden_size, validate::WIDTH)?,
             pooler_hidden_act: keys.activation("pooler_hidden_act", Activation::Gelu)?,
             legacy: keys.flag("legacy", true)?,
             tie_word_embeddings: keys.flag("tie_word_embeddings", true)?,
-            labels: Labels::read(&keys)?,
-            problem_type: ProblemType::read(&keys)?,
+            labels: Labels::read(keys)?,
+            problem_type: ProblemType::read(keys)?,
             architectures: keys.architectures()?,
         };
-        validate::check(&config, &keys)?;
+        validate::check(&config, keys)?;
         Ok(config)
     }
 

@@ -8,9 +8,11 @@ use serde_json::{Map, Value};
 use super::{Family, PosAttType};
 use crate::Error;
 
-/// The object in a configuration file, and the file's name for errors.
+/// An object in a configuration file, and its place for errors.
 pub(super) struct Keys {
     file: PathBuf,
+    /// The keys that lead to the object, each with a dot behind it: none, or such as `decoder.`.
+    within: String,
     map: Map<String, Value>,
 }
 
@@ -24,8 +26,22 @@ impl Keys {
         })?;
         Ok(Self {
             file: file.to_owned(),
+            within: String::new(),
             map,
         })
+    }
+
+    /// The object that is the value of `key`.
+    pub(super) fn object(&self, key: &str) -> Result<Self, Error> {
+        match self.get(key) {
+            Some(Value::Object(map)) => Ok(Self {
+                file: self.file.clone(),
+                within: format!("{}{key}.", self.within),
+                map: map.clone(),
+            }),
+            Some(other) => Err(self.refuse(key, other, "an object")),
+            None => Err(self.refuse(key, "nothing", "an object")),
+        }
     }
 
     /// The value of `key`; `null` is the same as absence.
@@ -42,28 +58,50 @@ impl Keys {
     ) -> Error {
         Error::Config {
             file: self.file.clone(),
-            key: key.to_owned(),
+            key: format!("{}{key}", self.within),
             found: found.to_string(),
             expected: expected.into(),
         }
     }
 
     pub(super) fn family(&self) -> Result<Family, Error> {
-        const SUPPORTED: &str = "deberta (v1) and deberta-v2 (v2, v3, mDeBERTa)";
-        let (found, reason) = match self.get("model_type") {
-            Some(Value::String(name)) => match name.as_str() {
-                "deberta" => return Ok(Family::V1),
-                "deberta-v2" => return Ok(Family::V2),
-                other => (format!("{other:?}"), "is not supported"),
-            },
-            Some(other) => (other.to_string(), "is no string"),
-            None => ("(missing)".to_owned(), "is needed to tell the family"),
+        const SUPPORTED: &str = "supported: deberta (v1) and deberta-v2 (v2, v3, mDeBERTa)";
+        match self.model_type(SUPPORTED)? {
+            "deberta" => Ok(Family::V1),
+            "deberta-v2" => Ok(Family::V2),
+            "encoder-decoder" => {
+                Err(self.unsupported_type("is what EncoderDecoder and Summarizer load"))
+            }
+            _ => Err(self.unsupported_type(&format!("is not supported; {SUPPORTED}"))),
+        }
+    }
+
+    /// The value of `model_type`.
+    pub(super) fn model_type(&self, supported: &str) -> Result<&str, Error> {
+        match self.get("model_type") {
+            Some(Value::String(name)) => Ok(name),
+            Some(_) => Err(self.unsupported_type(&format!("is no string; {supported}"))),
+            None => {
+                let reason = format!("is needed to tell the family; {supported}");
+                Err(self.unsupported_type(&reason))
+            }
+        }
+    }
+
+    /// An error about the value of `model_type`.
+    pub(super) fn unsupported_type(&self, reason: &str) -> Error {
+        let found = match self.get("model_type") {
+            Some(found) => found.to_string(),
+            None => "(missing)".to_owned(),
         };
-        Err(Error::UnsupportedModel {
+        Error::UnsupportedModel {
             file: self.file.clone(),
-            found,
-            reason: format!("{reason}; supported: {SUPPORTED}"),
-        })
+            found: match self.within.strip_suffix('.') {
+                Some(part) => format!("{found} of the {part}"),
+                None => found,
+            },
+            reason: reason.to_owned(),
+        }
     }
 
     /// A size from 1 to `limit`.
@@ -183,16 +221,15 @@ impl Keys {
         Ok(normalised)
     }
 
-    /// Absent: 0. `null` and negative numbers: none.
-    pub(super) fn pad_token_id(&self) -> Result<Option<u32>, Error> {
-        const KEY: &str = "pad_token_id";
-        match self.map.get(KEY) {
-            None => Ok(Some(0)),
+    /// `null` and negative numbers: none.
+    pub(super) fn token_id(&self, key: &str, default: Option<u32>) -> Result<Option<u32>, Error> {
+        match self.map.get(key) {
+            None => Ok(default),
             Some(Value::Null) => Ok(None),
             Some(value) => match value.as_i64() {
                 Some(n) if n < 0 => Ok(None),
                 Some(n) if u32::try_from(n).is_ok() => Ok(u32::try_from(n).ok()),
-                _ => Err(self.refuse(KEY, value, "a token id")),
+                _ => Err(self.refuse(key, value, "a token id")),
             },
         }
     }
@@ -211,6 +248,15 @@ impl Keys {
             Some(other) => Err(self.refuse(KEY, other, "a list of class names")),
         }
     }
+}
+
+/// The text of a file.
+pub(super) fn text(path: &Path) -> Result<String, Error> {
+    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    String::from_utf8(bytes).map_err(|e| Error::Io {
+        path: path.to_owned(),
+        source: std::io::Error::new(std::io::ErrorKind::InvalidData, e.utf8_error()),
+    })
 }
 
 /// The entries of a `|`-separated string, trimmed and in lower case.
