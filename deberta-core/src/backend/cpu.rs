@@ -55,6 +55,20 @@ impl Linear {
         }
     }
 
+    /// The layer with any end, behind its bias: `[T, K] -> [T, N]`.
+    pub(crate) fn forward<'a>(
+        &'a self,
+        cpu: &Cpu,
+        x: &Matrix,
+        end: Epilogue<'a>,
+    ) -> Result<Matrix, Error> {
+        let mut out = cpu.arena.matrix(x.rows(), self.weights.outputs());
+        let bias = self.bias.as_deref();
+        let epilogue = Epilogue { bias, ..end };
+        linear(x.view(), &self.weights, &epilogue, out.view_mut())?;
+        Ok(out)
+    }
+
     /// The weights.
     pub(crate) fn weights(&self) -> &PackedWeights {
         &self.weights
@@ -67,8 +81,34 @@ impl Linear {
 }
 
 impl Cpu {
+    /// The instruction set.
+    pub(crate) fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// A matrix whose values are unspecified.
+    pub(crate) fn matrix_of(&self, rows: usize, columns: usize) -> Matrix {
+        self.arena.matrix(rows, columns)
+    }
+
+    /// Writes or adds rows of a table to those of a matrix.
+    pub(crate) fn look_up(
+        &self,
+        table: &MappedTable,
+        ids: &[u32],
+        add: bool,
+        out: &mut Matrix,
+    ) -> Result<(), Error> {
+        EmbeddingTable::new(table.bytes(), table.dtype(), table.rows(), table.columns())?
+            .gather(ids, add, out.view_mut())
+            .map_err(|error| match error {
+                KernelError::NonFinite { row } => table.non_finite(row),
+                other => other.into(),
+            })
+    }
+
     /// A copy of some values as a matrix of our own.
-    fn copy(&self, values: ArrayView2<'_, f32>) -> Matrix {
+    pub(crate) fn copy(&self, values: ArrayView2<'_, f32>) -> Matrix {
         let mut matrix = self.arena.matrix(values.nrows(), values.ncols());
         matrix.view_mut().assign(&values);
         matrix
@@ -195,12 +235,7 @@ impl Backend for Cpu {
                     &positions
                 }
             };
-            EmbeddingTable::new(table.bytes(), table.dtype(), table.rows(), table.columns())?
-                .gather(ids, index > 0, out.view_mut())
-                .map_err(|error| match error {
-                    KernelError::NonFinite { row } => table.non_finite(row),
-                    other => other.into(),
-                })?;
+            self.look_up(table, ids, index > 0, &mut out)?;
         }
         match norm {
             Some(norm) => self.normalize(norm, out),

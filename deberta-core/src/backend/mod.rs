@@ -8,6 +8,7 @@ mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
 
+pub(crate) use arena::Matrix;
 pub(crate) use cpu::{Cpu, Linear};
 #[cfg(feature = "cuda")]
 pub(crate) use cuda::{Cuda, contents, shape};

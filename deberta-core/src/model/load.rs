@@ -54,6 +54,31 @@ impl<B: Backend> Loader<'_, B> {
         }
     }
 
+    /// Linear layers of the same inputs as one whose outputs are theirs side by side. A layer without a bias adds nothing.
+    pub(crate) fn stacked(
+        &self,
+        layouts: &[Affine],
+        form: LinearForm<'_>,
+    ) -> Result<B::Linear, Error> {
+        let (mut rows, mut bias) = (Rows::default(), Vec::new());
+        let mut scales = Vec::new();
+        for layout in layouts {
+            let reader = self.checkpoint.reader(&layout.weight)?;
+            bias.extend(match self.bias(layout)? {
+                Some(bias) => bias,
+                None => vec![0.0; reader.rows()],
+            });
+            rows.append(reader);
+            scales.extend(&layout.scales);
+        }
+        if scales.is_empty() {
+            return self.backend.linear(&rows, Some(bias), form);
+        }
+        let scales = scales.into_iter().map(|scales| self.vector(scales));
+        let scales = scales.collect::<Result<Vec<_>, _>>()?.concat();
+        self.backend.quantized(&rows, &scales, Some(bias))
+    }
+
     /// A linear layer in single precision, whatever the precision of the encoder.
     pub(crate) fn exact(&self, layout: &Affine) -> Result<B::Linear, Error> {
         self.linear(layout, LinearForm::EXACT)
@@ -72,44 +97,30 @@ impl<B: Backend> Loader<'_, B> {
             Content::Queries => 0..1,
             Content::Keys => 1..2,
         };
-        let (mut rows, mut biases) = (Rows::default(), Vec::new());
-        // Of weights in 8 bits, those of each matrix that is read.
-        let mut scales = Vec::new();
-        match layout {
-            ContentLayout::Separate(parts) => {
-                for part in &parts[wanted] {
-                    rows.append(self.checkpoint.reader(&part.weight)?);
-                    biases.push(self.bias(part)?);
-                    scales.extend(&part.scales);
-                }
-            }
-            ContentLayout::Interleaved(layout) => {
-                scales.extend(&layout.scales);
-                rows.readers.push(self.checkpoint.reader(&layout.weight)?);
-                let size = rows.readers[0].rows() / (3 * heads);
-                for part in wanted {
-                    // Rows of the file are [head][q|k|v][d].
-                    rows.spans.extend((0..heads).map(|head| Span {
-                        reader: 0,
-                        first: (head * 3 + part) * size,
-                        count: size,
-                    }));
-                    let bias = layout.biases[part].as_ref();
-                    biases.push(bias.map(|spec| self.vector(spec)).transpose()?);
-                }
-            }
+        let layout = match layout {
+            ContentLayout::Separate(parts) => return self.stacked(&parts[wanted], form),
+            ContentLayout::Interleaved(layout) => layout,
+        };
+        let (mut rows, mut bias) = (Rows::default(), Vec::new());
+        rows.readers.push(self.checkpoint.reader(&layout.weight)?);
+        let size = rows.readers[0].rows() / (3 * heads);
+        for part in wanted {
+            // Rows of the file are [head][q|k|v][d].
+            rows.spans.extend((0..heads).map(|head| Span {
+                reader: 0,
+                first: (head * 3 + part) * size,
+                count: size,
+            }));
+            // A part without a bias adds nothing to its columns.
+            bias.extend(match &layout.biases[part] {
+                Some(spec) => self.vector(spec)?,
+                None => vec![0.0; heads * size],
+            });
         }
-        // A part without a bias adds nothing to its columns.
-        let width = rows.shape().0 / biases.len();
-        let bias = biases
-            .into_iter()
-            .flat_map(|bias| bias.unwrap_or_else(|| vec![0.0; width]))
-            .collect();
-        if scales.is_empty() {
+        let Some(scales) = &layout.scales else {
             return self.backend.linear(&rows, Some(bias), form);
-        }
-        let scales = scales.into_iter().map(|scales| self.vector(scales));
-        let scales = rows.arrange(&scales.collect::<Result<Vec<_>, _>>()?);
+        };
+        let scales = rows.arrange(&self.vector(scales)?);
         self.backend.quantized(&rows, &scales, Some(bias))
     }
 
@@ -198,15 +209,13 @@ impl<'a> Rows<'a> {
         self.readers.push(reader);
     }
 
-    /// Brings what belongs to the rows of each matrix, as much to each, in the new order.
-    fn arrange(&self, parts: &[Vec<f32>]) -> Vec<f32> {
-        let mut arranged = Vec::new();
-        for span in &self.spans {
-            let (part, rows) = (&parts[span.reader], self.readers[span.reader].rows());
-            let each = part.len() / rows.max(1);
-            arranged.extend(&part[span.first * each..(span.first + span.count) * each]);
-        }
-        arranged
+    /// Brings what belongs to the rows of the only matrix, as much to each, in the new order.
+    fn arrange(&self, of_rows: &[f32]) -> Vec<f32> {
+        let rows = self.readers.first().map_or(0, MatrixReader::rows);
+        let each = of_rows.len() / rows.max(1);
+        let spans = self.spans.iter();
+        let parts = spans.map(|span| &of_rows[span.first * each..(span.first + span.count) * each]);
+        parts.collect::<Vec<_>>().concat()
     }
 
     /// Calls `read` with each of some rows' matrices, the rows of it, and the rows' part of `to`.

@@ -38,7 +38,8 @@ use crate::backend::Cuda;
 use crate::checkpoint::Checkpoint;
 use crate::{Batch, Config, Device, Error, Precision};
 use engine::{Engine, Parts};
-pub(crate) use layout::Layout;
+pub(crate) use layout::{Affine, Layout};
+pub(crate) use load::Loader;
 use ndarray::Array2;
 #[cfg(feature = "cuda")]
 pub(crate) use pooling::check as check_pooled;
