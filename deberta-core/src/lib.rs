@@ -70,6 +70,7 @@ pub mod config;
 pub mod convert;
 mod device;
 mod error;
+pub mod generate;
 pub mod inspect;
 mod model;
 mod precision;
