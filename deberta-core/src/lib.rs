@@ -16,6 +16,7 @@
 //! | answers about text | [`TextClassifier`], [`TokenClassifier`], [`ZeroShotClassifier`], [`Gliner`] and others: see [`tasks`] |
 //! | a model from the Hugging Face hub, or a directory | [`Source`]: see [`source`] |
 //! | hidden states and logits of token ids | [`Model`] and [`Batch`] |
+//! | to write: an encoder with a decoder | [`EncoderDecoder`] and [`generate`] |
 //! | attention, score terms, vectors of texts | [`Model::observe`], [`Output::embeddings`] |
 //! | to know or convert a checkpoint | [`inspect`](mod@inspect), [`convert`](mod@convert), [`checkpoint`] |
 //! | the operations themselves | the crate `deberta-kernels` |
@@ -69,6 +70,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod convert;
 mod device;
+mod encoder_decoder;
 mod error;
 pub mod generate;
 pub mod inspect;
@@ -83,6 +85,7 @@ pub use config::Config;
 pub use deberta_cuda::CudaError;
 pub use deberta_kernels::{Activation, ScoreTerms};
 pub use device::{BestDevice, Device};
+pub use encoder_decoder::EncoderDecoder;
 pub use error::{Error, Misshapen};
 pub use model::{
     AttentionMap, HeadChoice, HeadKind, LoadOptions, Model, Observe, Observed, Output, Pooling,
