@@ -16,7 +16,7 @@
 //! | answers about text | [`TextClassifier`], [`TokenClassifier`], [`ZeroShotClassifier`], [`Gliner`] and others: see [`tasks`] |
 //! | a model from the Hugging Face hub, or a directory | [`Source`]: see [`source`] |
 //! | hidden states and logits of token ids | [`Model`] and [`Batch`] |
-//! | to write: an encoder with a decoder | [`EncoderDecoder`] and [`generate`] |
+//! | to write: an encoder with a decoder | [`Summarizer`]; [`EncoderDecoder`] and [`generate`] |
 //! | attention, score terms, vectors of texts | [`Model::observe`], [`Output::embeddings`] |
 //! | to know or convert a checkpoint | [`inspect`](mod@inspect), [`convert`](mod@convert), [`checkpoint`] |
 //! | the operations themselves | the crate `deberta-kernels` |
@@ -96,7 +96,7 @@ pub use precision::Precision;
 pub use source::HubOptions;
 pub use source::{HubProblem, ResolveOptions, Source};
 pub use tasks::{
-    Embedder, FillMask, Gliner, Gliner2, QuestionAnswerer, Reranker, TextClassifier,
+    Embedder, FillMask, Gliner, Gliner2, QuestionAnswerer, Reranker, Summarizer, TextClassifier,
     TokenClassifier, ZeroShotClassifier,
 };
 

@@ -64,6 +64,19 @@ impl<'a> Control<'a> {
         }
     }
 
+    /// The same for those who hear nothing.
+    pub(super) fn silent(&self) -> Self {
+        Self {
+            progress: None,
+            ..*self
+        }
+    }
+
+    /// What ends it.
+    pub(super) fn flag(&self) -> Option<&'a AtomicBool> {
+        self.cancelled
+    }
+
     pub(super) fn is_cancelled(&self) -> bool {
         self.cancelled
             .is_some_and(|flag| flag.load(Ordering::Relaxed))

@@ -12,10 +12,11 @@
 //! | the answer to a question in a text | [`QuestionAnswerer`] | `pipeline("question-answering")` |
 //! | words for masks | [`FillMask`] | `pipeline("fill-mask")` |
 //! | one vector per text | [`Embedder`] | `SentenceTransformer` |
+//! | a summary | [`Summarizer`] | `generate` of `EncoderDecoderModel` |
 //!
 //! All of them take texts of any length and any number of them. A text that exceeds the model's
 //! length is read through overlapping windows whose answers are merged ([`WindowOptions`]; by
-//! [`FillMask`] it is read whole); nothing is cut off unless the caller says so. A batch is worked on in portions of bounded memory, sorted
+//! [`FillMask`] it is read whole, and a [`Summarizer`] is told what to do by [`LongText`]); nothing is cut off unless the caller says so. A batch is worked on in portions of bounded memory, sorted
 //! by length inside, and answered in the order of the input; an answer does not depend on the other
 //! texts of the batch.
 //!
@@ -40,6 +41,7 @@ mod run;
 mod score;
 mod segment;
 mod span;
+mod summarize;
 mod text;
 mod token;
 mod window;
@@ -57,6 +59,7 @@ pub use question::{Answer, Question, QuestionAnswerer, QuestionOptions};
 pub use rerank::{Ranked, Reranker};
 pub use score::ScoreFunction;
 pub use segment::Segment;
+pub use summarize::{LongText, Summarizer, Summary};
 pub use text::{Classification, TextClassifier};
 pub use token::{Entity, TokenClassifier};
 pub use tokenizer_spm::deberta::Input;
