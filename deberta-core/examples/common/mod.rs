@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "every example takes what it needs of it")]
 
 pub(crate) mod answers;
+pub(crate) mod generation;
 pub(crate) mod lines;
 pub(crate) mod model;
 pub(crate) mod options;

@@ -21,6 +21,7 @@
 
 #[path = "../common/atomic.rs"]
 mod atomic;
+#[path = "../common/input.rs"]
 mod input;
 #[path = "../common/model.rs"]
 mod model;

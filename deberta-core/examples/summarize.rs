@@ -1,0 +1,182 @@
+//! Summarises texts with an encoder-decoder model.
+//!
+//! ```text
+//! cargo run --release --example summarize -- article.txt
+//! cargo run --release --example summarize -- --model MODEL --num-beams 4 --max-length 60 --json < article.txt
+//! ```
+//!
+//! A file is a text; without files, standard input is one. The summary appears word by word as it is decided, or whole as
+//! a line of JSON. Any directory will do that `EncoderDecoderModel.save_pretrained` of `transformers` has written, with a
+//! DeBERTa encoder, and the tokenizer beside it (`decoder_tokenizer/` for one of the decoder's own).
+
+mod common;
+
+use std::cell::RefCell;
+use std::fs;
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use common::generation::Generation;
+use common::options::{Default, ModelOptions};
+use common::report::{self, Failure};
+use deberta_core::generate::Ended;
+use deberta_core::tasks::{Control, LongText, Summarizer, Summary};
+use indicatif::ProgressBar;
+use serde_json::json;
+
+/// Summarises texts with a DeBERTa encoder and its decoder.
+#[derive(Parser)]
+struct Options {
+    /// Files with a text each; none: standard input
+    files: Vec<PathBuf>,
+    /// What becomes of a text that is longer than the model reads at once
+    #[arg(long, value_enum, default_value = "refuse")]
+    long: Long,
+    /// Tokens that the model reads at once [default: as the tokenizer says, else 512]
+    #[arg(long)]
+    max_input: Option<usize>,
+    /// One JSON object per text
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    generation: Generation,
+    #[command(flatten)]
+    model: ModelOptions,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Long {
+    /// It is an error
+    Refuse,
+    /// Its parts are summarised, and then their summaries
+    Combine,
+    /// Its end is left out
+    Truncate,
+}
+
+fn main() -> ExitCode {
+    report::end(run(&Options::parse()))
+}
+
+fn run(options: &Options) -> Result<(), Failure> {
+    let texts = texts(&options.files)?;
+    let folder = options.model.directory(Default::Shipped("summarize"))?;
+    let mut summarizer = Summarizer::load_with(folder, options.model.load())?;
+    let generation = options.generation.over(summarizer.options().clone());
+    summarizer = summarizer
+        .with_options(generation)
+        .with_long_texts(match options.long {
+            Long::Refuse => LongText::Refuse,
+            Long::Combine => LongText::Combine,
+            Long::Truncate => LongText::Truncate,
+        });
+    if let Some(tokens) = options.max_input {
+        summarizer = summarizer.with_max_input(tokens)?;
+    }
+    // Ctrl-C ends the work between two tokens, so that the terminal is left in order.
+    let stop = std::sync::Arc::new(AtomicBool::new(false));
+    let raised = stop.clone();
+    ctrlc::set_handler(move || raised.store(true, Ordering::Relaxed))?;
+    let control = Control::default().cancelled_by(&stop);
+    let mut failed = 0;
+    for (name, text) in &texts {
+        match summarize(&summarizer, text, &control, options.json) {
+            Ok(summary) => print(name, text, &summary, options.json)?,
+            Err(error) if stop.load(Ordering::Relaxed) || texts.len() == 1 => return Err(error),
+            Err(error) => {
+                failed += 1;
+                eprintln!("error: {name}: {}", report::chain(error.as_ref(), ": "));
+            }
+        }
+    }
+    match failed {
+        0 => Ok(()),
+        _ => Err(format!("{failed} of {} texts have no summary", texts.len()).into()),
+    }
+}
+
+/// The texts and what they are called.
+fn texts(files: &[PathBuf]) -> Result<Vec<(String, String)>, Failure> {
+    let utf8 = |name: &str, bytes: Vec<u8>| {
+        let text = String::from_utf8(bytes);
+        text.map_err(|e| format!("{name}: not UTF-8 ({})", e.utf8_error()))
+    };
+    if files.is_empty() {
+        let name = "standard input";
+        if io::stdin().is_terminal() {
+            eprintln!("reading a text from {name} (end with Ctrl-D)");
+        }
+        let mut bytes = Vec::new();
+        io::stdin().lock().read_to_end(&mut bytes)?;
+        return Ok(vec![(name.to_owned(), utf8(name, bytes)?)]);
+    }
+    files
+        .iter()
+        .map(|file| {
+            let name = file.display().to_string();
+            let bytes = fs::read(file).map_err(|e| format!("{name}: {e}"))?;
+            let text = utf8(&name, bytes)?;
+            Ok((name, text))
+        })
+        .collect()
+}
+
+/// Summarises a text, showing the summary as it comes unless it is to be JSON.
+fn summarize(
+    summarizer: &Summarizer,
+    text: &str,
+    control: &Control<'_>,
+    json: bool,
+) -> Result<Summary, Failure> {
+    // Hidden by itself where standard error is no terminal.
+    let bar = ProgressBar::new_spinner().with_message("reading");
+    if !bar.is_hidden() {
+        bar.enable_steady_tick(Duration::from_millis(100));
+    }
+    let written: RefCell<io::Result<()>> = RefCell::new(Ok(()));
+    let mut show = |piece: &str| {
+        if json {
+            bar.set_message(format!("… {}", piece.trim()));
+            return;
+        }
+        bar.finish_and_clear();
+        let mut out = io::stdout().lock();
+        let mut written = written.borrow_mut();
+        if written.is_ok() {
+            *written = write!(out, "{piece}").and_then(|()| out.flush());
+        }
+    };
+    let summary = summarizer.summarize_streaming(text, control, &mut show);
+    bar.finish_and_clear();
+    written.into_inner()?;
+    Ok(summary?)
+}
+
+/// What follows a summary that was shown, or all of it as JSON.
+fn print(name: &str, text: &str, summary: &Summary, json: bool) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let ended = match summary.ended {
+        Ended::Eos => "eos",
+        Ended::Length => "length",
+        Ended::Budget => "budget",
+        _ => "cancelled",
+    };
+    if json {
+        let object = json!({
+            "source": name,
+            "characters": text.chars().count(),
+            "parts": summary.parts,
+            "summary": summary.text,
+            "score": summary.score,
+            "ended": ended,
+        });
+        writeln!(out, "{object}")?;
+    } else {
+        writeln!(out)?;
+    }
+    out.flush()
+}
