@@ -16,7 +16,7 @@ def build():
     manifest = HERE / "peers-rs" / "Cargo.toml"
     peers = ["cargo", "build", "--release", "--manifest-path", manifest, "--target-dir", PEERS_RS.parents[1]]
     subprocess.run(peers, env=native, check=True)
-    examples = [word for name in ("bench", "convert", "forward") for word in ("--example", name)]
+    examples = [word for name in ("bench", "convert", "forward", "generate") for word in ("--example", name)]
     subprocess.run(["cargo", "build", "--release", "-p", "deberta-core", *examples], cwd=ROOT, check=True)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import chart
+import generation
 import measure
 import report
 import systems
@@ -59,6 +60,37 @@ class Tables(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             path, _ = report.write(lines, Path(folder))
             self.assertIn("candle f32 failed at base:8x128: `exit 1: no such weight`", path.read_text())
+
+
+class Generation(unittest.TestCase):
+    case = generation.CASES["beams"]
+
+    def line(self, system, *seconds, foreign=0.0):
+        return {"name": "beams", "system": system, "seconds": list(seconds), "foreign": foreign}
+
+    def test_both_systems_are_told_the_same(self):
+        [theirs, ours] = (generation.command(system, self.case, 2, 4, "out") for system in generation.SYSTEMS)
+        self.assertEqual(theirs[2:], ours[1:])
+        self.assertEqual(ours[ours.index("--num-beams") + 1], 4)
+
+    def test_the_ratio_is_one_of_medians(self):
+        lines = [self.line("transformers", 6.0, 9.0, 7.0), self.line("ours", 2.0, 1.0, 9.0)]
+        lines += [self.line("transformers", 9.0), self.line("ours", 4.0), self.line("ours", 1.0, foreign=0.5)]
+        text = generation.table(lines)
+        self.assertTrue(text.splitlines()[2].endswith("| 8.000 | 3.000 | 2.67 |"), text)
+        self.assertNotIn("~", text)
+
+    def test_turns_that_were_all_disturbed_are_marked(self):
+        text = generation.table([self.line("transformers", 6.0), self.line("ours", 3.0, foreign=0.5)])
+        self.assertTrue(text.splitlines()[2].endswith("| 6.000 | ~3.000 | 2.00 |"), text)
+
+    def test_other_ids_are_a_difference(self):
+        ids = list(range(self.case.written + 1))
+        self.assertIsNone(generation.differences(self.case, {"transformers": [ids], "ours": [ids]}))
+        found = generation.differences(self.case, {"transformers": [ids], "ours": [[*ids[:-1], 9]]})
+        self.assertIn(f"from token {self.case.written} on", found)
+        short = generation.differences(self.case, {"transformers": [ids[:9]], "ours": [ids[:9]]})
+        self.assertIn("found 8", short)
 
 
 class Charts(unittest.TestCase):
