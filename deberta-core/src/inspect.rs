@@ -140,7 +140,7 @@ fn count(checkpoint: &Checkpoint, base: &Layout, used: &[Layout]) -> (Parameters
         specs.any(|spec| spec.scope == tensor.scope() && spec.name == tensor.canonical_name())
     };
     let (mut parameters, mut unused) = (Parameters::default(), Vec::new());
-    for tensor in checkpoint.tensors().filter(|t| !t.is_position_buffer()) {
+    for tensor in checkpoint.tensors().filter(|t| !t.is_constant()) {
         if checkpoint.is_int8() && is_made(&tensor) && is(base, &tensor) {
             continue;
         }

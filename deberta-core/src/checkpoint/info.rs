@@ -75,9 +75,10 @@ impl<'a> TensorInfo<'a> {
         self.is_shadowed
     }
 
-    /// Whether it is a buffer of positions, 0, 1, 2, ..., that old versions of `transformers` saved and nobody reads.
-    pub fn is_position_buffer(&self) -> bool {
-        names::is_position_ids(self.name)
+    /// Whether it is a constant that old versions of `transformers` saved and nobody reads: positions, 0, 1, 2, ..., or
+    /// GPT-2's causal mask.
+    pub fn is_constant(&self) -> bool {
+        names::is_constant(self.name)
     }
 
     /// Type of the elements.

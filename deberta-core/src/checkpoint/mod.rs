@@ -252,7 +252,7 @@ impl Checkpoint {
             .tensors
             .keys()
             .map(String::as_str)
-            .filter(|name| !names::is_position_ids(name))
+            .filter(|name| !names::is_constant(name))
             .collect();
         for spec in specs {
             let Some(name) = self.resolve(spec.scope, &spec.name) else {

@@ -134,7 +134,15 @@ fn is_encoder_part(name: &str) -> bool {
     name.starts_with("embeddings.") || name.starts_with("encoder.")
 }
 
-/// Buffers that old versions saved; they hold 0, 1, 2, ....
-pub(super) fn is_position_ids(name: &str) -> bool {
-    name == "position_ids" || name.ends_with(".position_ids")
+/// Constants that old versions saved beside the weights: 0, 1, 2, ... for positions, and GPT-2's causal masks.
+pub(super) fn is_constant(name: &str) -> bool {
+    const MASKS: [&str; 4] = [
+        ".attn.bias",
+        ".attn.masked_bias",
+        ".crossattention.bias",
+        ".crossattention.masked_bias",
+    ];
+    name == "position_ids"
+        || name.ends_with(".position_ids")
+        || MASKS.iter().any(|mask| name.ends_with(mask))
 }

@@ -82,7 +82,7 @@ pub(super) fn choose<'a>(
             continue;
         }
         if tensor.is_shadowed()
-            || tensor.is_position_buffer()
+            || tensor.is_constant()
             || repeats(&tensor)
             || (is_encoder && superseded.contains(tensor.canonical_name()))
         {

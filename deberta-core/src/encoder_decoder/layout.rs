@@ -269,13 +269,16 @@ impl Collector<'_> {
         rows.copied().unwrap_or(config.vocab_size)
     }
 
-    /// The weight that scores words.
+    /// The weight that scores words. Where it is the word embeddings, older files have them under both names.
     fn scores(&mut self, config: &DecoderConfig, words: &TensorSpec, own: &str) -> TensorSpec {
-        if config.tie_word_embeddings {
-            return words.clone();
+        let shape = [self.vocabulary(config, words), config.hidden_size];
+        if !config.tie_word_embeddings {
+            return self.tensor(own, &shape);
         }
-        let rows = self.vocabulary(config, words);
-        self.tensor(own, &[rows, config.hidden_size])
+        if self.has(own) && words.name != own {
+            self.tensor(own, &shape);
+        }
+        words.clone()
     }
 
     /// The bias of the scores, which is in the file under one of two names, or both: the head's own parameter, and that

@@ -11,37 +11,43 @@ use std::path::{Path, PathBuf};
 pub struct ModelCopy(PathBuf);
 
 impl ModelCopy {
-    /// Copies the fixture `case`; `name` tells this copy from others.
+    /// Copies the fixture `case` of the encoders; `name` tells this copy from others.
     pub fn new(case: &str, name: &str) -> Self {
-        let folder =
+        Self::of(&format!("models/{case}"), name)
+    }
+
+    /// Copies a folder of the fixtures.
+    pub fn of(folder: &str, name: &str) -> Self {
+        let copy =
             std::env::temp_dir().join(format!("deberta-model-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        for file in ["config.json", "model.safetensors"] {
-            std::fs::copy(fixture("models").join(case).join(file), folder.join(file)).unwrap();
-        }
-        Self(folder)
+        copy_files(&fixture(folder), &copy);
+        Self(copy)
     }
 
     pub fn folder(&self) -> &Path {
         &self.0
     }
 
-    /// Rewrites the tensors, which must be of f32, by name; `None` leaves one out.
+    /// Rewrites the tensors of f32 by name; `None` leaves one out.
     pub fn tensors(self, change: impl Fn(&str, Vec<f32>) -> Option<Vec<f32>>) -> Self {
         let path = self.0.join("model.safetensors");
         let bytes = std::fs::read(&path).unwrap();
         let file = SafeTensors::deserialize(&bytes).unwrap();
         let mut changed = BTreeMap::new();
         for (name, view) in file.tensors() {
-            assert_eq!(view.dtype(), Dtype::F32, "{name}");
+            let (shape, dtype) = (view.shape().to_vec(), view.dtype());
+            if dtype != Dtype::F32 {
+                changed.insert(name, (dtype, shape, view.data().to_vec()));
+                continue;
+            }
             let bytes = view.data().as_chunks().0.iter();
             if let Some(values) = change(&name, bytes.map(|&b| f32::from_le_bytes(b)).collect()) {
                 let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
-                changed.insert(name, (view.shape().to_vec(), bytes));
+                changed.insert(name, (dtype, shape, bytes));
             }
         }
-        let views = changed.iter().map(|(name, (shape, bytes))| {
-            let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
+        let views = changed.iter().map(|(name, (dtype, shape, bytes))| {
+            let view = TensorView::new(*dtype, shape.clone(), bytes);
             (name.clone(), view.unwrap())
         });
         let bytes = safetensors::serialize(views, None).unwrap();
@@ -51,16 +57,34 @@ impl ModelCopy {
 
     /// Sets a key of `config.json`.
     pub fn config(self, key: &str, value: serde_json::Value) -> Self {
-        let path = self.0.join("config.json");
-        let mut config: serde_json::Value =
-            serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        config[key] = value;
-        std::fs::write(path, config.to_string()).unwrap();
+        self.json("config.json", |config| config[key] = value)
+    }
+
+    /// Changes a JSON file.
+    pub fn json(self, file: &str, change: impl FnOnce(&mut serde_json::Value)) -> Self {
+        let path = self.0.join(file);
+        let mut json = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        change(&mut json);
+        std::fs::write(path, json.to_string()).unwrap();
         self
     }
 
     pub fn load(&self) -> Result<Model, Error> {
         Model::load(&self.0, super::options())
+    }
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (path, to) = (
+            entry.as_ref().unwrap().path(),
+            to.join(entry.unwrap().file_name()),
+        );
+        match path.is_dir() {
+            true => copy_files(&path, &to),
+            false => drop(std::fs::copy(path, to).unwrap()),
+        }
     }
 }
 
