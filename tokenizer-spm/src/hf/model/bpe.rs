@@ -2,8 +2,7 @@
 //! the list of merges has, those that come first in the list are merged first
 //! ([`merge`](crate::merge)).
 
-use std::collections::HashMap;
-
+use super::tokens::Tokens;
 use super::{invalid, push_added};
 use crate::TokenizerError;
 use crate::hf::encoding::Encoding;
@@ -11,14 +10,9 @@ use crate::hf::splits::Splits;
 use crate::merge::{MAX_TEXT, Merger, Rules, Symbol};
 
 /// A vocabulary and the list of merges.
-///
-/// Ids need not follow one another. Inside, a token is known by its place among the ids.
 #[derive(Debug, Clone)]
 pub(crate) struct BpeModel {
-    /// Ascending.
-    ids: Vec<u32>,
-    tokens: Vec<String>,
-    places: HashMap<String, u32>,
+    tokens: Tokens,
     /// The places of the tokens that are one character below U+0200, `NOWHERE` for none: all that
     /// byte-level text consists of.
     characters: Vec<u32>,
@@ -40,12 +34,6 @@ pub(crate) struct BpeOptions {
 }
 
 const NOWHERE: u32 = u32::MAX;
-
-/// Leaves room for ids of tokens that are added.
-const MAX_ID: u32 = u32::MAX >> 1;
-
-/// A text has as many unknown characters as it likes, and the token is written out for each.
-const LONGEST_UNKNOWN: usize = 256;
 
 /// The merges, sorted by the left token and then the right one.
 #[derive(Debug, Clone)]
@@ -113,18 +101,11 @@ impl BpeModel {
     ///
     /// `place` says where a merge stands, for errors, given its number.
     pub(crate) fn new(
-        mut vocabulary: Vec<(String, u32)>,
+        vocabulary: Vec<(String, u32)>,
         merges: &[(&str, &str)],
         options: &BpeOptions,
         place: impl Fn(usize) -> String,
     ) -> Result<Self, TokenizerError> {
-        if vocabulary.is_empty() {
-            return Err(invalid(
-                "vocabulary",
-                "at least one token",
-                "none".to_owned(),
-            ));
-        }
         if vocabulary.len().max(merges.len()) >= NOWHERE as usize {
             return Err(invalid(
                 "vocabulary",
@@ -132,36 +113,12 @@ impl BpeModel {
                 format!("{} and {}", vocabulary.len(), merges.len()),
             ));
         }
-        if let Some((token, id)) = vocabulary.iter().find(|(_, id)| *id > MAX_ID) {
-            return Err(invalid(
-                "vocabulary",
-                "ids below 2^31",
-                format!("{token:?} with id {id}"),
-            ));
-        }
-        vocabulary.sort_by_key(|(_, id)| *id);
-        if let Some(pair) = vocabulary.windows(2).find(|pair| pair[0].1 == pair[1].1) {
-            return Err(invalid(
-                "vocabulary",
-                "tokens with different ids",
-                format!("{:?} and {:?} with id {}", pair[0].0, pair[1].0, pair[0].1),
-            ));
-        }
-        let mut places = HashMap::with_capacity(vocabulary.len());
-        for ((token, _), place) in vocabulary.iter().zip(0..) {
-            if places.insert(token.clone(), place).is_some() {
-                return Err(invalid(
-                    "vocabulary",
-                    "tokens that differ from one another",
-                    format!("{token:?} twice"),
-                ));
-            }
-        }
+        let tokens = Tokens::new(vocabulary)?;
 
         let mut resolved = Vec::with_capacity(merges.len());
         for (number, &(left, right)) in merges.iter().enumerate() {
             let find = |token: &str| {
-                places.get(token).copied().ok_or_else(|| {
+                tokens.place(token).ok_or_else(|| {
                     invalid(
                         &place(number),
                         "tokens of the vocabulary whose union is one too",
@@ -180,36 +137,18 @@ impl BpeModel {
             resolved.push((find(left)?, find(right)?, find(&format!("{left}{right}"))?));
         }
 
-        let unknown = match &options.unknown {
-            Some(token) if token.len() > LONGEST_UNKNOWN => {
-                return Err(invalid(
-                    "model.unk_token",
-                    "at most 256 bytes",
-                    format!("{} bytes", token.len()),
-                ));
-            }
-            Some(token) => Some(*places.get(token).ok_or_else(|| {
-                invalid(
-                    "model.unk_token",
-                    "a token of the vocabulary",
-                    format!("{token:?}"),
-                )
-            })?),
-            None => None,
-        };
+        let unknown = options.unknown.as_deref();
+        let unknown = unknown.map(|token| tokens.unknown(token)).transpose()?;
         let characters = (0..0x200_u32)
             .map(|code| {
                 let character = char::from_u32(code).map(String::from);
-                let place = character.and_then(|character| places.get(&character).copied());
+                let place = character.and_then(|character| tokens.place(&character));
                 place.unwrap_or(NOWHERE)
             })
             .collect();
-        let (tokens, ids): (Vec<_>, Vec<_>) = vocabulary.into_iter().unzip();
         Ok(Self {
             merges: Merges::new(tokens.len(), &resolved),
-            ids,
             tokens,
-            places,
             characters,
             unknown,
             fuse_unknown: options.fuse_unknown,
@@ -218,25 +157,20 @@ impl BpeModel {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.ids.len()
+        self.tokens.len()
     }
 
     /// The first id after those of all tokens.
     pub(crate) fn next_id(&self) -> u32 {
-        self.ids.last().map_or(0, |last| last + 1)
+        self.tokens.next_id()
     }
 
     pub(crate) fn id(&self, token: &str) -> Option<u32> {
-        self.ids.get(*self.places.get(token)? as usize).copied()
+        self.tokens.id(token)
     }
 
     pub(crate) fn token(&self, id: u32) -> Option<&str> {
-        // Most vocabularies have no holes.
-        let place = match self.ids.get(id as usize) {
-            Some(&found) if found == id => id as usize,
-            _ => self.ids.binary_search(&id).ok()?,
-        };
-        self.tokens.get(place).map(String::as_str)
+        self.tokens.token(id)
     }
 
     /// Cuts the parts of a text into tokens; words are counted by parts.
@@ -254,13 +188,12 @@ impl BpeModel {
             let text = splits.text(part.range.clone());
             self.segment(text, &mut merger)?;
             for symbol in merger.symbols() {
-                let place = symbol.label as usize;
-                let (Some(&id), Some(token)) = (self.ids.get(place), self.tokens.get(place)) else {
+                let Some((id, token)) = self.tokens.at(symbol.label) else {
                     continue;
                 };
                 let start = part.range.start;
                 let offsets = splits.original(start + symbol.start()..start + symbol.end());
-                out.push_token(id, token.as_str(), offsets, word, sequence);
+                out.push_token(id, token, offsets, word, sequence);
             }
         }
         Ok(())
@@ -276,7 +209,7 @@ impl BpeModel {
         }
         merger.clear();
         if self.ignore_merges
-            && let Some(&place) = self.places.get(text)
+            && let Some(place) = self.tokens.place(text)
         {
             merger.push(text.len(), place);
             return Ok(());
@@ -287,7 +220,7 @@ impl BpeModel {
             let place = match self.characters.get(character as usize) {
                 Some(&NOWHERE) => None,
                 Some(&place) => Some(place),
-                None => self.places.get(&text[offset..offset + length]).copied(),
+                None => self.tokens.place(&text[offset..offset + length]),
             };
             let (place, is_unknown) = match (place, self.unknown) {
                 (Some(place), _) => (place, false),

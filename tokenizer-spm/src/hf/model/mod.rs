@@ -1,6 +1,7 @@
 //! The `model` of a `tokenizer.json`: cuts words into tokens of the vocabulary.
 
 mod bpe;
+mod tokens;
 mod unigram;
 
 pub(crate) use bpe::{BpeModel, BpeOptions};
