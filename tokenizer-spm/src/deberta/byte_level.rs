@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::files::{Settings, SpecialTokens};
 use crate::TokenizerError;
 use crate::hf::{
     AddedToken, BpeModel, BpeOptions, ByteLevel, Decoder, HfTokenizer, NumberedVocabulary, Parts,
-    PreTokenizer, merge_of_line,
+    PreTokenizer, Settings, SpecialTokens, merge_of_line,
 };
 
 const VOCABULARY: &str = "vocab.json";

@@ -33,7 +33,6 @@
 //! ```
 
 mod byte_level;
-mod files;
 mod sentencepiece;
 mod tokenizer;
 

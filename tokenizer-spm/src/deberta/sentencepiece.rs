@@ -3,8 +3,7 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use super::files::Settings;
-use crate::hf::{AddedToken, AddedTokens, Encoding, Matcher, Normalized, is_punctuation};
+use crate::hf::{AddedToken, AddedTokens, Encoding, Matcher, Normalized, Settings, is_punctuation};
 use crate::{PieceType, SentencePiece, Token, TokenizerError};
 
 /// The vocabulary of an `spm.model` and what the files beside it add.

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use super::byte_level;
-use super::files::{Role, Settings};
 use super::sentencepiece::SpmTokenizer;
 use crate::hf::{
-    EncodeOptions, Encoder, Encoding, HfTokenizer, Input, PadToken, Side, Template, check_length,
+    EncodeOptions, Encoder, Encoding, HfTokenizer, Input, PadToken, Role, Settings, Side, Template,
+    check_length,
 };
 use crate::{SentencePiece, TokenizerError};
 

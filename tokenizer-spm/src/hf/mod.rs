@@ -43,6 +43,7 @@ mod pre_tokenizers;
 #[cfg(test)]
 mod properties;
 mod schema;
+mod settings;
 mod splits;
 mod template;
 mod tokenizer;
@@ -63,6 +64,7 @@ pub(crate) use model::{BpeModel, BpeOptions};
 pub(crate) use normalized::Normalized;
 pub(crate) use pre_tokenizers::PreTokenizer;
 pub(crate) use schema::{NumberedVocabulary, merge_of_line};
+pub(crate) use settings::{Role, Settings, SpecialTokens};
 pub(crate) use template::Template;
 pub(crate) use tokenizer::{Parts, check_length};
 pub(crate) use unicode9::is_punctuation;

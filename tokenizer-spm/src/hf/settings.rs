@@ -5,39 +5,41 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::added_tokens::AddedToken;
+use super::options::Side;
 use crate::TokenizerError;
-use crate::hf::{AddedToken, Side};
 
-type Object = Map<String, Value>;
+pub(crate) type Object = Map<String, Value>;
 
 /// The special tokens by their roles.
 #[derive(Debug, Clone)]
-pub(super) struct SpecialTokens {
-    pub(super) cls: Role,
-    pub(super) sep: Role,
-    pub(super) pad: Role,
-    pub(super) unk: Role,
-    pub(super) mask: Role,
+pub(crate) struct SpecialTokens {
+    pub(crate) cls: Role,
+    pub(crate) sep: Role,
+    pub(crate) pad: Role,
+    pub(crate) unk: Role,
+    pub(crate) mask: Role,
     /// Tokens for the beginning and the end of a text, where they are not those above.
-    pub(super) bounds: Vec<AddedToken>,
+    pub(crate) bounds: Vec<AddedToken>,
     /// What other tokens the files declare special.
-    pub(super) additional: Vec<AddedToken>,
+    pub(crate) additional: Vec<AddedToken>,
 }
 
 /// The token that plays a role.
 #[derive(Debug, Clone)]
-pub(super) struct Role {
+pub(crate) struct Role {
     /// `None` where a file says that nothing plays it.
-    pub(super) token: Option<AddedToken>,
-    /// Whether a file names the token; otherwise it is DeBERTa's default.
-    pub(super) is_declared: bool,
+    pub(crate) token: Option<AddedToken>,
+    /// Whether a file names the token; otherwise it is the default, which DeBERTa
+    /// and BERT have in common.
+    pub(crate) is_declared: bool,
     /// Whether that file says how the token is matched; otherwise the kind of tokenizer decides.
-    pub(super) has_flags: bool,
+    pub(crate) has_flags: bool,
 }
 
 impl SpecialTokens {
     /// All tokens, in the order in which Hugging Face adds them to a vocabulary.
-    pub(super) fn all(&self) -> impl Iterator<Item = (&AddedToken, bool)> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&AddedToken, bool)> {
         [&self.unk, &self.sep, &self.pad, &self.cls, &self.mask]
             .into_iter()
             .filter_map(|role| Some((role.token.as_ref()?, role.is_declared)))
@@ -52,23 +54,23 @@ impl SpecialTokens {
 
 /// What the files say.
 #[derive(Debug, Clone)]
-pub(super) struct Settings {
-    pub(super) special: SpecialTokens,
+pub(crate) struct Settings {
+    pub(crate) special: SpecialTokens,
     /// Tokens with their ids, in the order of these.
-    pub(super) added: Vec<(u32, AddedToken)>,
+    pub(crate) added: Vec<(u32, AddedToken)>,
     /// Whether a file says how each of these is matched; `added_tokens.json` does not.
-    pub(super) added_have_flags: bool,
-    pub(super) lower_case: bool,
-    pub(super) split_by_punct: bool,
-    pub(super) add_prefix_space: bool,
-    pub(super) max_length: Option<usize>,
-    pub(super) truncation_side: Side,
-    pub(super) padding_side: Side,
+    pub(crate) added_have_flags: bool,
+    pub(crate) lower_case: bool,
+    pub(crate) split_by_punct: bool,
+    pub(crate) add_prefix_space: bool,
+    pub(crate) max_length: Option<usize>,
+    pub(crate) truncation_side: Side,
+    pub(crate) padding_side: Side,
 }
 
 impl Settings {
     /// What holds where there are no files.
-    pub(super) fn default() -> Self {
+    pub(crate) fn default() -> Self {
         let role = |content: &str| Role {
             token: Some(AddedToken::special(content)),
             is_declared: false,
@@ -96,14 +98,15 @@ impl Settings {
     }
 
     /// Reads those of the files that there are.
-    pub(super) fn read(directory: &Path) -> Result<Self, TokenizerError> {
+    pub(crate) fn read(directory: &Path) -> Result<Self, TokenizerError> {
         let mut settings = Self::default();
         let config = File::open(directory, "tokenizer_config.json")?;
         if let Some(config) = &config {
             settings.configure(config)?;
         }
         // A list of all added tokens, with their flags, makes the two older files redundant.
-        settings.added_have_flags = !settings.added.is_empty();
+        let has_list = |config: &File| config.given("added_tokens_decoder").is_some();
+        settings.added_have_flags = config.as_ref().is_some_and(has_list);
         if !settings.added_have_flags {
             if let Some(map) = File::open(directory, "special_tokens_map.json")? {
                 settings.name_special_tokens(&map)?;
@@ -217,7 +220,7 @@ impl Settings {
 }
 
 /// One of the files.
-struct File {
+pub(crate) struct File {
     /// Its path, for errors.
     name: String,
     content: Object,
@@ -225,7 +228,7 @@ struct File {
 
 impl File {
     /// `None` where there is no such file.
-    fn open(directory: &Path, name: &str) -> Result<Option<Self>, TokenizerError> {
+    pub(crate) fn open(directory: &Path, name: &str) -> Result<Option<Self>, TokenizerError> {
         let path = directory.join(name);
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
@@ -240,7 +243,7 @@ impl File {
         }))
     }
 
-    fn invalid(&self, component: &str, problem: &str) -> TokenizerError {
+    pub(crate) fn invalid(&self, component: &str, problem: &str) -> TokenizerError {
         TokenizerError::InvalidComponent {
             component: component.to_owned(),
             problem: problem.to_owned(),
@@ -248,11 +251,32 @@ impl File {
         }
     }
 
+    pub(crate) fn unsupported(&self, component: &str, found: impl ToString) -> TokenizerError {
+        TokenizerError::Unsupported {
+            component: component.to_owned(),
+            found: found.to_string(),
+            file: self.name.clone(),
+        }
+    }
+
+    pub(crate) fn content(&self) -> &Object {
+        &self.content
+    }
+
+    /// The value of a key, if there is one and it is not null.
+    pub(crate) fn given(&self, key: &str) -> Option<&Value> {
+        self.content.get(key).filter(|value| !value.is_null())
+    }
+
     /// `false` where it is absent.
-    fn flag(&self, key: &str) -> Result<bool, TokenizerError> {
-        match self.content.get(key) {
-            None | Some(Value::Null) => Ok(false),
-            Some(Value::Bool(flag)) => Ok(*flag),
+    pub(crate) fn flag(&self, key: &str) -> Result<bool, TokenizerError> {
+        Ok(self.optional_flag(key)?.unwrap_or(false))
+    }
+
+    pub(crate) fn optional_flag(&self, key: &str) -> Result<Option<bool>, TokenizerError> {
+        match self.given(key) {
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(*flag)),
             Some(other) => {
                 Err(self.invalid(key, &format!("expected true or false, found {other}")))
             }
@@ -283,7 +307,7 @@ impl File {
     }
 
     /// A token, as its content alone or with flags.
-    fn added_token(
+    pub(crate) fn added_token(
         &self,
         at: &str,
         value: &Value,
