@@ -7,6 +7,7 @@
 //! | a `vocab.json` with its `merges.txt` | what Hugging Face's DeBERTa v1 tokenizer gives | [`deberta::DebertaTokenizer`] |
 //! | an `spm.model`, `spiece.model`, `tokenizer.model` | what C++ SentencePiece gives | [`SentencePiece`] |
 //! | a `tokenizer.json` | what Hugging Face's `tokenizers` gives | [`hf::HfTokenizer`] |
+//! | the `vocab.txt` of a BERT model | what Hugging Face's `BertTokenizer` gives | [`hf::HfTokenizer::from_vocab_txt`] |
 //!
 //! Each gives exactly what its reference gives, to the last id and byte; where the references differ
 //! from one another, each file is followed as it is.

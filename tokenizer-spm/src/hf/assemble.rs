@@ -57,8 +57,8 @@ pub(crate) fn assemble(
         let kept = mask.filter(|&&special| special == 0).count();
         encoding.dropped = total.saturating_sub(kept);
     };
-    // The reference gives the type id of the template to what remains of a text, and the number of the
-    // text to the windows that were cut off.
+    // The reference gives the type id of the template to what remains of a text, and mostly the number of
+    // the text to the windows that were cut off.
     let build = |choice: &Choice| {
         let mut ranges = choice.iter();
         let mut encoding = template.fill(
@@ -68,7 +68,8 @@ pub(crate) fn assemble(
             |out, sequence, type_id| {
                 let Some(range) = ranges.next() else { return };
                 let is_first = windows[sequence].first() == Some(range);
-                let type_id = if is_first { type_id } else { sequence as u32 };
+                let is_typed = is_first || specials && template.types_windows;
+                let type_id = if is_typed { type_id } else { sequence as u32 };
                 out.append(&texts[sequence], range.clone(), Some(type_id));
             },
         );

@@ -25,6 +25,17 @@ pub(crate) enum Decoder {
     ByteFallback,
     /// All tokens become the text that their bytes spell.
     ByteLevel,
+    WordPiece(WordPiece),
+    /// Each token loses the spaces that English does without, as `transformers` does after decoding.
+    CleanUp,
+}
+
+/// Tokens with a prefix continue a word, the others begin one.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub(crate) struct WordPiece {
+    pub(crate) prefix: String,
+    /// Whether each token loses the spaces that English does without.
+    pub(crate) cleanup: bool,
 }
 
 impl Decoder {
@@ -54,8 +65,54 @@ impl Decoder {
                 .collect(),
             Decoder::ByteFallback => byte_fallback(tokens),
             Decoder::ByteLevel => vec![byte_level::decode(&tokens)],
+            Decoder::WordPiece(word_piece) => tokens
+                .iter()
+                .enumerate()
+                .map(|(index, token)| word_piece.decode(index, token))
+                .collect(),
+            Decoder::CleanUp => tokens.iter().map(|token| clean_up(token, false)).collect(),
         }
     }
+}
+
+impl WordPiece {
+    /// What the token at place `index` adds to the text.
+    fn decode(&self, index: usize, token: &str) -> String {
+        let text = match token.strip_prefix(&self.prefix) {
+            _ if index == 0 => token.to_owned(),
+            Some(rest) => rest.to_owned(),
+            None => format!(" {token}"),
+        };
+        match self.cleanup {
+            true => clean_up(&text, true),
+            false => text,
+        }
+    }
+}
+
+/// Removes spaces before punctuation and before parts of English contractions. The rules are applied one
+/// after the other; only `tokenizers` has the one about `do not`.
+fn clean_up(text: &str, contracts: bool) -> String {
+    const RULES: [(&str, &str); 11] = [
+        (" .", "."),
+        (" ?", "?"),
+        (" !", "!"),
+        (" ,", ","),
+        (" ' ", "'"),
+        (" n't", "n't"),
+        (" 'm", "'m"),
+        (" do not", " don't"),
+        (" 's", "'s"),
+        (" 've", "'ve"),
+        (" 're", "'re"),
+    ];
+    let mut text = text.to_owned();
+    for (found, replacement) in RULES {
+        if text.contains(found) && (contracts || found != " do not") {
+            text = text.replace(found, replacement);
+        }
+    }
+    text
 }
 
 fn replace(token: &str, pattern: &Pattern, content: &str) -> String {
@@ -165,6 +222,21 @@ mod tests {
         assert_eq!(strip(1, 0, "HHH"), "HH");
         assert_eq!(strip(0, 9, "eH"), "e");
         assert_eq!(strip(1, 1, "H"), "");
+    }
+
+    #[test]
+    fn word_pieces_are_joined_and_cleaned_one_by_one() {
+        let decode = |cleanup, tokens: &[&str]| {
+            let prefix = "##".to_owned();
+            apply(Decoder::WordPiece(WordPiece { prefix, cleanup }), tokens).concat()
+        };
+        let tokens = ["##a", "##b", "c", ".", "'", "s", "do not", "'s"];
+        assert_eq!(decode(false, &tokens), "##ab c . ' s do not 's");
+        // A token alone is looked at: the apostrophe keeps its space, as the reference has it.
+        assert_eq!(decode(true, &tokens), "##ab c. ' s don't's");
+        assert_eq!(decode(true, &[]), "");
+        let text = ["it ' s do not ."];
+        assert_eq!(apply(Decoder::CleanUp, &text), ["it's do not."]);
     }
 
     #[test]

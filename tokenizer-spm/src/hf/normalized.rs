@@ -40,7 +40,6 @@ impl Edit {
     }
 
     /// A character that comes in addition.
-    #[cfg(test)]
     pub(crate) fn insert(character: char) -> Self {
         Self {
             character,

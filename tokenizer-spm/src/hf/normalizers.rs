@@ -2,6 +2,7 @@
 
 use unicode_segmentation::UnicodeSegmentation;
 
+use super::bert::BertNormalizer;
 use super::normal_forms::NormalForm;
 use super::normalized::{Edit, Normalized};
 use super::pattern::Pattern;
@@ -29,6 +30,7 @@ pub(crate) enum Normalizer {
     /// Control characters out, exotic white space to spaces.
     Nmt,
     StripAccents,
+    Bert(BertNormalizer),
 }
 
 impl Normalizer {
@@ -66,6 +68,12 @@ impl Normalizer {
             Normalizer::Nmt => nmt(text),
             Normalizer::StripAccents => {
                 text.retain(|character| !unicode9::is_combining_mark(character));
+            }
+            Normalizer::Bert(bert) => {
+                bert.clean(text)?;
+                if bert.lowercase {
+                    lowercase(text);
+                }
             }
         }
         Ok(())

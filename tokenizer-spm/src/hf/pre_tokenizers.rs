@@ -12,6 +12,8 @@ pub(crate) enum PreTokenizer {
     Punctuation(SplitBehavior),
     WhitespaceSplit,
     ByteLevel(ByteLevel),
+    /// White space goes, and each punctuation character is a word.
+    Bert,
 }
 
 impl PreTokenizer {
@@ -38,6 +40,10 @@ impl PreTokenizer {
                 splits.split(SplitBehavior::Removed, char::is_whitespace);
             }
             PreTokenizer::ByteLevel(byte_level) => byte_level.apply(splits),
+            PreTokenizer::Bert => {
+                splits.split(SplitBehavior::Removed, char::is_whitespace);
+                splits.split(SplitBehavior::Isolated, unicode9::is_punctuation);
+            }
         }
     }
 }

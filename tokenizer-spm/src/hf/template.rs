@@ -19,6 +19,9 @@ pub(crate) enum Piece {
 pub(crate) struct Template {
     pub(crate) single: Vec<Piece>,
     pub(crate) pair: Vec<Piece>,
+    /// Whether windows that truncation cuts off get the type ids of the template, too, and not the number
+    /// of their text.
+    pub(crate) types_windows: bool,
 }
 
 impl Template {
@@ -39,6 +42,7 @@ impl Template {
                     type_id: 1,
                 },
             ],
+            types_windows: false,
         }
     }
 
@@ -64,7 +68,31 @@ impl Template {
             },
             special(&sep, 1),
         ]);
-        Self { single, pair }
+        Self {
+            single,
+            pair,
+            types_windows: false,
+        }
+    }
+
+    /// `<s> A </s>` and `<s> A </s></s> B </s>` with one type id for all, given both tokens.
+    pub(crate) fn roberta(cls: (u32, String), sep: (u32, String)) -> Self {
+        let special = |token: &(u32, String)| Piece::Special {
+            tokens: vec![token.clone()],
+            type_id: 0,
+        };
+        let text = |sequence| Piece::Text {
+            sequence,
+            type_id: 0,
+        };
+        let single = vec![special(&cls), text(0), special(&sep)];
+        let mut pair = single.clone();
+        pair.extend([special(&sep), text(1), special(&sep)]);
+        Self {
+            single,
+            pair,
+            types_windows: true,
+        }
     }
 
     pub(crate) fn pieces(&self, is_pair: bool) -> &[Piece] {

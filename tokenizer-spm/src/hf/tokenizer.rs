@@ -5,19 +5,22 @@ use std::path::Path;
 
 use super::added_tokens::{AddedToken, AddedVocabulary};
 use super::assemble::PadToken;
+use super::bert::BertNormalizer;
 use super::byte_level;
 use super::decoders::Decoder;
 use super::encode::Encoder;
 use super::encoding::Encoding;
-use super::model::{BpeModel, Model};
+use super::model::{BpeModel, Model, WordPieceModel};
 use super::normalizers::Normalizer;
 use super::options::{EncodeOptions, Input, Padding, Truncation};
 use super::pre_tokenizers::PreTokenizer;
 use super::schema::{TokenizerFile, TrimsOffsets};
 use super::template::Template;
+use super::vocab_txt;
 use crate::TokenizerError;
 
-/// A tokenizer read from a `tokenizer.json` with a Unigram model, or a BPE model such as byte-level ones.
+/// A tokenizer read from a `tokenizer.json`, with a Unigram model, a BPE model such as byte-level ones, or
+/// a WordPiece model such as BERT's; or from the `vocab.txt` of a BERT model.
 ///
 /// It does what the file says and nothing else, step by step as Hugging Face's `tokenizers` does: cut
 /// out added tokens, normalise, cut into words, cut these into tokens, put special tokens around them.
@@ -52,6 +55,25 @@ pub struct HfTokenizer {
     decoder: Option<Decoder>,
     truncation: Option<Truncation>,
     padding: Option<Padding>,
+    /// Names of the token to pad with; the first that is there counts.
+    pads: Vec<String>,
+}
+
+/// The token that DeBERTa or other SentencePiece models pad with.
+fn usual_pads() -> Vec<String> {
+    ["[PAD]", "<pad>"].map(String::from).to_vec()
+}
+
+/// What a BERT tokenizer consists of.
+pub(super) struct BertParts {
+    pub(super) normalizer: BertNormalizer,
+    pub(super) model: WordPieceModel,
+    pub(super) decoder: Decoder,
+    /// Added in this order.
+    pub(super) tokens: Vec<AddedToken>,
+    pub(super) cls: String,
+    pub(super) sep: String,
+    pub(super) pad: Option<String>,
 }
 
 /// What a tokenizer consists of that comes from other files than a `tokenizer.json`.
@@ -89,6 +111,47 @@ impl HfTokenizer {
         Self::read(bytes, "tokenizer.json")
     }
 
+    /// Reads the directory of a BERT model that has no `tokenizer.json`: the vocabulary is `vocab.txt`, a
+    /// token in each line. A `tokenizer.json` is not looked at; where there is one, it is the better choice.
+    ///
+    /// The result is what `BertTokenizer` of `transformers` 5 makes of the directory. Its settings come from
+    /// `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json`; each may be missing:
+    ///
+    /// | key | what it does | where it is missing |
+    /// |---|---|---|
+    /// | `do_lower_case` | puts text in lower case | true |
+    /// | `strip_accents` | removes accents | as `do_lower_case` |
+    /// | `tokenize_chinese_chars` | makes each Chinese character a word | true |
+    /// | `cls_token`, `sep_token`, `pad_token`, `unk_token`, `mask_token` | name the special tokens | `[CLS]`, `[SEP]`, `[PAD]`, `[UNK]`, `[MASK]` |
+    /// | `bos_token`, `eos_token`, `additional_special_tokens` or `extra_special_tokens` | name more of them | none |
+    /// | `added_tokens_decoder` | says how added tokens are matched | as they are written |
+    /// | `clean_up_tokenization_spaces` | cleans a decoded text up once more, as a whole | false |
+    ///
+    /// Lengths and sides of truncation and padding are read and not applied, as those of a `tokenizer.json`.
+    /// Settings that would change the tokens in any other way are refused by name.
+    ///
+    /// ```
+    /// use tokenizer_spm::hf::{EncodeOptions, HfTokenizer};
+    ///
+    /// let directory = tempfile::tempdir()?;
+    /// let vocabulary = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nplay\n##ing\n!\n";
+    /// std::fs::write(directory.path().join("vocab.txt"), vocabulary)?;
+    ///
+    /// let tokenizer = HfTokenizer::from_vocab_txt(directory.path())?;
+    /// let encoding = tokenizer.encode("Playing!", &EncodeOptions::default())?;
+    /// assert_eq!(encoding.tokens, ["[CLS]", "play", "##ing", "!", "[SEP]"]);
+    /// assert_eq!(encoding.offsets[1..4], [(0, 4), (4, 7), (7, 8)]);
+    /// assert_eq!(tokenizer.decode(&encoding.ids, true)?, "playing!");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When a file cannot be read or is malformed, when a line is there twice or the unknown token is not,
+    /// or when a setting asks for something that this crate does not do.
+    pub fn from_vocab_txt(directory: impl AsRef<Path>) -> Result<Self, TokenizerError> {
+        vocab_txt::read(directory.as_ref())
+    }
+
     fn read(bytes: &[u8], file: &str) -> Result<Self, TokenizerError> {
         let content: TokenizerFile = serde_json::from_slice(bytes)?;
         let components = content.components(file)?;
@@ -105,6 +168,7 @@ impl HfTokenizer {
             decoder: components.decoder,
             truncation: components.truncation,
             padding: components.padding,
+            pads: usual_pads(),
         };
         let tokens: Vec<AddedToken> = content
             .added_tokens
@@ -147,7 +211,33 @@ impl HfTokenizer {
             decoder: Some(parts.decoder),
             truncation: None,
             padding: None,
+            pads: usual_pads(),
         })
+    }
+
+    pub(super) fn from_bert_parts(parts: BertParts) -> Result<Self, TokenizerError> {
+        let mut tokenizer = Self {
+            normalizer: Some(Normalizer::Bert(parts.normalizer)),
+            pre_tokenizer: Some(PreTokenizer::Bert),
+            model: Model::WordPiece(parts.model),
+            added: AddedVocabulary::default(),
+            template: Template::bare(),
+            trims: None,
+            decoder: Some(parts.decoder),
+            truncation: None,
+            padding: None,
+            pads: parts.pad.into_iter().collect(),
+        };
+        tokenizer.add_tokens(&parts.tokens)?;
+        let [cls, sep] = [parts.cls, parts.sep].map(|token| {
+            let id = tokenizer.token_to_id(&token);
+            id.map(|id| (id, token))
+        });
+        // Both have just been added.
+        if let (Some(cls), Some(sep)) = (cls, sep) {
+            tokenizer.template = Template::bert(cls, sep);
+        }
+        Ok(tokenizer)
     }
 
     /// Adds tokens to the vocabulary, in order. A token that is known keeps its id, a new one gets the
@@ -298,19 +388,21 @@ impl Encoder for HfTokenizer {
         &self.template
     }
 
-    /// The token to pad with: the one that DeBERTa or other SentencePiece models use, if it is there.
     fn pad_token(&self) -> Result<PadToken, TokenizerError> {
-        let known = |content: &str| {
-            self.token_to_id(content).map(|id| PadToken {
-                id,
-                content: content.to_owned(),
-            })
+        let known = |content: &String| {
+            let id = self.token_to_id(content)?;
+            let content = content.clone();
+            Some(PadToken { id, content })
         };
-        known("[PAD]")
-            .or_else(|| known("<pad>"))
+        self.pads
+            .iter()
+            .find_map(known)
             .ok_or_else(|| TokenizerError::InvalidOptions {
                 option: "padding",
-                problem: "the vocabulary has neither `[PAD]` nor `<pad>`".to_owned(),
+                problem: match self.pads.as_slice() {
+                    [] => "the tokenizer has no token to pad with".to_owned(),
+                    pads => format!("the vocabulary has none of {pads:?}"),
+                },
             })
     }
 }

@@ -1,7 +1,7 @@
 //! What Hugging Face's tokenizers do not know yet: characters assigned after their Unicode tables.
 //!
-//! Their normal forms and accents follow Unicode 9, their punctuation a table of about Unicode 8; ours
-//! follow newer tables. The lists below are the differences, so that both agree on every code point. A
+//! Their normal forms and accents follow Unicode 9, their punctuation and what BERT strips and cleans
+//! tables of about Unicode 8; ours follow newer tables. The lists below are the differences, so that both agree on every code point. A
 //! fixture holds the reference's answer for all of them.
 
 use unicode_general_category::{GeneralCategory, get_general_category};
@@ -52,6 +52,31 @@ pub(crate) fn is_punctuation(character: char) -> bool {
             ) && !contains(PUNCTUATION_LATER, character)
         }
     }
+}
+
+/// General category Mn, so far as BERT's normalizer knows it.
+pub(crate) fn is_nonspacing_mark(character: char) -> bool {
+    match character {
+        // Signs of Hanunoo and Ahom, of another category since.
+        '\u{1734}' | '\u{1171E}' => true,
+        _ => {
+            get_general_category(character) == GeneralCategory::NonspacingMark
+                && !contains(NONSPACING_LATER, character)
+        }
+    }
+}
+
+/// General category C, so far as BERT's normalizer knows it: characters for control, for formatting and
+/// for private use.
+pub(crate) fn is_other(character: char) -> bool {
+    use GeneralCategory::*;
+    if character.is_ascii() {
+        return character.is_ascii_control();
+    }
+    matches!(
+        get_general_category(character),
+        Control | Format | PrivateUse
+    ) && !contains(OTHER_LATER, character)
 }
 
 /// Characters with a combining class or a decomposition that came after Unicode 9.
@@ -122,13 +147,54 @@ const PUNCTUATION_LATER: &[CodePoints] = &[
     (0x1E95E, 0x1E95F),
 ];
 
+/// Nonspacing marks that BERT's normalizer does not take for marks.
+#[rustfmt::skip]
+const NONSPACING_LATER: &[CodePoints] = &[
+    (0x7FD, 0x7FD), (0x897, 0x89F), (0x8CA, 0x8E1), (0x9FE, 0x9FE), (0xAFA, 0xAFF), (0xB55, 0xB55),
+    (0xC04, 0xC04), (0xC3C, 0xC3C), (0xD00, 0xD00), (0xD3B, 0xD3C), (0xD81, 0xD81), (0xEBA, 0xEBA),
+    (0xECE, 0xECE), (0x180F, 0x180F), (0x1885, 0x1886), (0x1ABF, 0x1ACE), (0x1DF6, 0x1DFB),
+    (0xA82C, 0xA82C), (0xA8C5, 0xA8C5), (0xA8FF, 0xA8FF), (0xA9BD, 0xA9BD), (0x10D24, 0x10D27),
+    (0x10D69, 0x10D6D), (0x10EAB, 0x10EAC), (0x10EFC, 0x10EFF), (0x10F46, 0x10F50),
+    (0x10F82, 0x10F85), (0x11070, 0x11070), (0x11073, 0x11074), (0x110C2, 0x110C2),
+    (0x111C9, 0x111C9), (0x111CF, 0x111CF), (0x1123E, 0x1123E), (0x11241, 0x11241),
+    (0x1133B, 0x1133B), (0x113BB, 0x113C0), (0x113CE, 0x113CE), (0x113D0, 0x113D0),
+    (0x113D2, 0x113D2), (0x113E1, 0x113E2), (0x11438, 0x1143F), (0x11442, 0x11444),
+    (0x11446, 0x11446), (0x1145E, 0x1145E), (0x1182F, 0x11837), (0x11839, 0x1183A),
+    (0x1193B, 0x1193C), (0x1193E, 0x1193E), (0x11943, 0x11943), (0x119D4, 0x119D7),
+    (0x119DA, 0x119DB), (0x119E0, 0x119E0), (0x11A01, 0x11A0A), (0x11A33, 0x11A38),
+    (0x11A3B, 0x11A3E), (0x11A47, 0x11A47), (0x11A51, 0x11A56), (0x11A59, 0x11A5B),
+    (0x11A8A, 0x11A96), (0x11A98, 0x11A99), (0x11C30, 0x11C36), (0x11C38, 0x11C3D),
+    (0x11C3F, 0x11C3F), (0x11C92, 0x11CA7), (0x11CAA, 0x11CB0), (0x11CB2, 0x11CB3),
+    (0x11CB5, 0x11CB6), (0x11D31, 0x11D36), (0x11D3A, 0x11D3A), (0x11D3C, 0x11D3D),
+    (0x11D3F, 0x11D45), (0x11D47, 0x11D47), (0x11D90, 0x11D91), (0x11D95, 0x11D95),
+    (0x11D97, 0x11D97), (0x11EF3, 0x11EF4), (0x11F00, 0x11F01), (0x11F36, 0x11F3A),
+    (0x11F40, 0x11F40), (0x11F42, 0x11F42), (0x11F5A, 0x11F5A), (0x13440, 0x13440),
+    (0x13447, 0x13455), (0x1611E, 0x16129), (0x1612D, 0x1612F), (0x16F4F, 0x16F4F),
+    (0x16FE4, 0x16FE4), (0x1CF00, 0x1CF2D), (0x1CF30, 0x1CF46), (0x1E000, 0x1E006),
+    (0x1E008, 0x1E018), (0x1E01B, 0x1E021), (0x1E023, 0x1E024), (0x1E026, 0x1E02A),
+    (0x1E08F, 0x1E08F), (0x1E130, 0x1E136), (0x1E2AE, 0x1E2AE), (0x1E2EC, 0x1E2EF),
+    (0x1E4EC, 0x1E4EF), (0x1E5EE, 0x1E5EF), (0x1E944, 0x1E94A),
+];
+
+/// Characters for formatting that BERT's normalizer does not take for such.
+#[rustfmt::skip]
+const OTHER_LATER: &[CodePoints] = &[
+    (0x890, 0x891), (0x8E2, 0x8E2), (0x110CD, 0x110CD), (0x13430, 0x1343F),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn ranges_are_in_order() {
-        for ranges in [NORMALIZED_LATER, MARKS_LATER, PUNCTUATION_LATER] {
+        for ranges in [
+            NORMALIZED_LATER,
+            MARKS_LATER,
+            PUNCTUATION_LATER,
+            NONSPACING_LATER,
+            OTHER_LATER,
+        ] {
             assert!(ranges.iter().all(|(first, last)| first <= last));
             assert!(ranges.windows(2).all(|pair| pair[0].1 < pair[1].0));
         }

@@ -3,9 +3,11 @@
 mod bpe;
 mod tokens;
 mod unigram;
+mod wordpiece;
 
 pub(crate) use bpe::{BpeModel, BpeOptions};
 pub(crate) use unigram::UnigramModel;
+pub(crate) use wordpiece::{WordPieceModel, WordPieceOptions};
 
 use super::encoding::Encoding;
 use super::splits::{Part, Splits};
@@ -16,6 +18,7 @@ use crate::TokenizerError;
 pub(crate) enum Model {
     Unigram(UnigramModel),
     Bpe(BpeModel),
+    WordPiece(WordPieceModel),
 }
 
 impl Model {
@@ -24,6 +27,7 @@ impl Model {
         match self {
             Model::Unigram(model) => model.len(),
             Model::Bpe(model) => model.len(),
+            Model::WordPiece(model) => model.len(),
         }
     }
 
@@ -31,6 +35,7 @@ impl Model {
         match self {
             Model::Unigram(model) => model.id(token),
             Model::Bpe(model) => model.id(token),
+            Model::WordPiece(model) => model.id(token),
         }
     }
 
@@ -38,6 +43,7 @@ impl Model {
         match self {
             Model::Unigram(model) => model.piece(id),
             Model::Bpe(model) => model.token(id),
+            Model::WordPiece(model) => model.token(id),
         }
     }
 
@@ -51,6 +57,7 @@ impl Model {
         match self {
             Model::Unigram(model) => model.tokenize(splits, sequence, out),
             Model::Bpe(model) => model.tokenize(splits, sequence, out),
+            Model::WordPiece(model) => model.tokenize(splits, sequence, out),
         }
     }
 }

@@ -98,6 +98,11 @@ impl Tokens {
         self.tokens.get(place).map(String::as_str)
     }
 
+    /// All tokens by place.
+    pub(super) fn all(&self) -> &[String] {
+        &self.tokens
+    }
+
     /// The place of the token for unknown text, which must be there.
     pub(super) fn unknown(&self, token: &str) -> Result<u32, TokenizerError> {
         if token.len() > LONGEST_UNKNOWN {

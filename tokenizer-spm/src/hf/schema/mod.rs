@@ -11,8 +11,9 @@ use serde_json::Value;
 
 use super::added_tokens::AddedToken;
 use super::base64;
+use super::bert::BertNormalizer;
 use super::byte_level::ByteLevel;
-use super::decoders::Decoder;
+use super::decoders::{Decoder, WordPiece};
 use super::normal_forms::NormalForm;
 use super::normalizers::Normalizer;
 use super::options::{PadTo, Padding, Side, Truncation, TruncationStrategy};
@@ -178,6 +179,29 @@ struct TemplateEntry {
     special_tokens: std::collections::HashMap<String, SpecialEntry>,
 }
 
+/// The post-processors of BERT and RoBERTa; that of BERT has the tokens alone.
+#[derive(Deserialize)]
+struct TokensEntry {
+    sep: (String, u32),
+    cls: (String, u32),
+}
+
+#[derive(Deserialize)]
+struct RobertaEntry {
+    #[serde(flatten)]
+    tokens: TokensEntry,
+    trim_offsets: bool,
+    add_prefix_space: bool,
+}
+
+impl TokensEntry {
+    /// Both tokens with their ids first, that at the beginning before that at the end.
+    fn into_pairs(self) -> ((u32, String), (u32, String)) {
+        let [cls, sep] = [self.cls, self.sep].map(|(token, id)| (id, token));
+        (cls, sep)
+    }
+}
+
 #[derive(Deserialize)]
 struct TruncationEntry {
     #[serde(default)]
@@ -305,6 +329,7 @@ impl Reader<'_> {
             },
             "Nmt" => Normalizer::Nmt,
             "StripAccents" => Normalizer::StripAccents,
+            "BertNormalizer" => Normalizer::Bert(self.read::<BertNormalizer>(at, value)?),
             other => return Err(self.unsupported(at, other)),
         })
     }
@@ -350,6 +375,7 @@ impl Reader<'_> {
                 None => SplitBehavior::Isolated,
             }),
             "WhitespaceSplit" => PreTokenizer::WhitespaceSplit,
+            "BertPreTokenizer" => PreTokenizer::Bert,
             "ByteLevel" => {
                 let entry: ByteLevelEntry = self.read(at, value)?;
                 PreTokenizer::ByteLevel(ByteLevel {
@@ -372,6 +398,9 @@ impl Reader<'_> {
                     if all.template.is_some() && template.is_some() {
                         return Err(self.unsupported(at, "two templates after one another"));
                     }
+                    if all.trims.is_some() && trims.is_some() {
+                        return Err(self.unsupported(at, "offsets trimmed twice"));
+                    }
                     all.template = all.template.or(template);
                     all.trims = all.trims.or(trims);
                 }
@@ -382,6 +411,24 @@ impl Reader<'_> {
                 let add_prefix_space = entry.add_prefix_space;
                 Ok(PostProcessor {
                     template: None,
+                    trims: entry
+                        .trim_offsets
+                        .then_some(TrimsOffsets { add_prefix_space }),
+                })
+            }
+            "BertProcessing" => {
+                let (cls, sep) = self.read::<TokensEntry>(at, value)?.into_pairs();
+                Ok(PostProcessor {
+                    template: Some(Template::bert(cls, sep)),
+                    trims: None,
+                })
+            }
+            "RobertaProcessing" => {
+                let entry: RobertaEntry = self.read(at, value)?;
+                let (cls, sep) = entry.tokens.into_pairs();
+                let add_prefix_space = entry.add_prefix_space;
+                Ok(PostProcessor {
+                    template: Some(Template::roberta(cls, sep)),
                     trims: entry
                         .trim_offsets
                         .then_some(TrimsOffsets { add_prefix_space }),
@@ -398,7 +445,11 @@ impl Reader<'_> {
                 let single = pieces(&entry.single, false)?;
                 let pair = pieces(&entry.pair, true)?;
                 Ok(PostProcessor {
-                    template: Some(Template { single, pair }),
+                    template: Some(Template {
+                        single,
+                        pair,
+                        types_windows: false,
+                    }),
                     trims: None,
                 })
             }
@@ -478,6 +529,7 @@ impl Reader<'_> {
             }
             "ByteFallback" => Decoder::ByteFallback,
             "ByteLevel" => Decoder::ByteLevel,
+            "WordPiece" => Decoder::WordPiece(self.read::<WordPiece>(at, value)?),
             other => return Err(self.unsupported(at, other)),
         })
     }

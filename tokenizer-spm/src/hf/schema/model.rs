@@ -6,9 +6,11 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::TokenizerError;
-use crate::hf::model::{BpeModel, BpeOptions, Model, UnigramModel};
+use crate::hf::model::{
+    BpeModel, BpeOptions, Model, UnigramModel, WordPieceModel, WordPieceOptions,
+};
 
-/// The model, so far as Unigram and BPE models go.
+/// The model, so far as Unigram, BPE and WordPiece models go.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ModelEntry {
     #[serde(rename = "type")]
@@ -23,6 +25,7 @@ pub(crate) struct ModelEntry {
     dropout: Option<f64>,
     continuing_subword_prefix: Option<String>,
     end_of_word_suffix: Option<String>,
+    max_input_chars_per_word: Option<usize>,
 }
 
 /// A merge: two tokens, or in older files one string with a space between them.
@@ -45,6 +48,9 @@ impl ModelEntry {
         let kind = match (self.kind.as_deref(), &self.vocab) {
             (None, Vocabulary::Scored(_)) => "Unigram",
             (None, Vocabulary::Numbered(_)) if self.merges.is_some() => "BPE",
+            (None, Vocabulary::Numbered(_)) if self.max_input_chars_per_word.is_some() => {
+                "WordPiece"
+            }
             (kind, _) => kind.unwrap_or("none"),
         };
         let wrong_shape = |expected, found: &str| TokenizerError::InvalidModel {
@@ -95,7 +101,24 @@ impl ModelEntry {
                 })?;
                 Ok(Model::Bpe(model))
             }
-            ("BPE", Vocabulary::Scored(_)) => {
+            ("WordPiece", Vocabulary::Numbered(vocabulary)) => {
+                let needed = |component: &str| TokenizerError::InvalidComponent {
+                    component: component.to_owned(),
+                    problem: "expected in a WordPiece model, found none".to_owned(),
+                    file: file.to_owned(),
+                };
+                let options = WordPieceOptions {
+                    unknown: self.unk_token.ok_or_else(|| needed("model.unk_token"))?,
+                    prefix: self
+                        .continuing_subword_prefix
+                        .ok_or_else(|| needed("model.continuing_subword_prefix"))?,
+                    max_characters: self
+                        .max_input_chars_per_word
+                        .ok_or_else(|| needed("model.max_input_chars_per_word"))?,
+                };
+                Ok(Model::WordPiece(WordPieceModel::new(vocabulary, &options)?))
+            }
+            ("BPE" | "WordPiece", Vocabulary::Scored(_)) => {
                 Err(wrong_shape("an object of tokens with their ids", "a list"))
             }
             (kind, _) => Err(unsupported("model.type", kind.to_owned())),
