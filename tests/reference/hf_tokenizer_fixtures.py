@@ -220,11 +220,11 @@ def describe(encoding):
     return out
 
 
-def encode_case(tokenizer, has_post, words, random_, plain):
+def encode_case(tokenizer, has_post, words, random_, plain, text=random_text):
     """One call with random options, and what came of it; None where nothing is to be learnt."""
     is_pair = random_.random() < 0.3
     batch = 1 if plain else random_.choice([1, 1, 1, 3])
-    inputs = [[random_text(words, random_) for _ in range(2 if is_pair else 1)] for _ in range(batch)]
+    inputs = [[text(words, random_) for _ in range(2 if is_pair else 1)] for _ in range(batch)]
     case = {"inputs": inputs, "specials": plain or random_.random() < 0.8}
     tokenizer.no_truncation()
     tokenizer.no_padding()
