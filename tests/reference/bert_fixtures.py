@@ -64,7 +64,7 @@ TEXTS = [
     "\x00\x01\x02a\x1b[31mb\x7f\x80\x9f c\ufffdd", "\ue000\U000f0000 \ufeffx\u200by\u00adz\u2060", "\u3000wide\u3000\u3000space\u00a0no break",
     "\u201cquoted\u201d \u2014 dash\u2026 \u00bfqu\u00e9? \u00a1s\u00ed! \u00ab\u00bb \u3010\u3011 \u00a7 \u00b6 \u2043", "[MASK]", "a [MASK] b", "a[MASK]b [mask] [ MASK ]",
     "[CLS] a [SEP] b [PAD] c [UNK] d", "[CLS][SEP]  [MASK]\n", "unacknowledgedly impossibilities", "x" * 100, "x" * 101 + " y", "\u00e9" * 100 + " " + "e\u0301" * 51,
-    "##ing ing# # ##", "@user #tag http://example.com/?q=a%20b&c=d#e", "thethethethe universallytruth", "\u30ab\u3099 \u304c \u304b\u3099 \uff76\uff9e",
+    "\u306e" * 60, "\u306e" * 101, "##ing ing# # ##", "@user #tag http://example.com/?q=a%20b&c=d#e", "thethethethe universallytruth", "\u30ab\u3099 \u304c \u304b\u3099 \uff76\uff9e",
     "\u0915\u094d\u0937\u093f \u0bb8\u0bcd\u0bb0\u0bc0 \u1737\u1734 \u0e01\u0e49", "mixed\u6df7\u5408\u0441\u043c\u0435\u0448\u0430\u043d\u043d\u044b\u0439\u03bc\u03b9\u03ba\u03c4\u03ae", "Mr. and Mrs. Bennet ' s",
 ]
 PAIRS = [("a", "b"), ("", ""), ("A question?", " An answer."), ("one [MASK]", "\u732b two"), ("caf\u00e9", "")]
@@ -350,6 +350,14 @@ def main():
                 del case["decoded"]
             if case is not None and len(json.dumps(case)) <= arguments.longest:
                 cases.append({"config": len(configs), **case})
+        # The windows of a pair are what RoBERTa's post-processor treats in a way of its own.
+        wanted = 2 if name.startswith("roberta") else 0
+        while wanted:
+            case = encode_case(tokenizer, has_post, words, random_, False, random_text)
+            if case and len(case["inputs"][0]) > 1 and case["specials"] and len(json.dumps(case)) <= 1600 \
+                    and any("overflowing" in out for out in case.get("out", [])):
+                cases.append({"config": len(configs), **case})
+                wanted -= 1
         configs.append({"name": name, "vocab": vocabulary, "file": file})
     with open(arguments.out / "configs.json", "w", encoding="utf-8") as file:
         json.dump(configs, file, ensure_ascii=True, separators=(",", ":"))
