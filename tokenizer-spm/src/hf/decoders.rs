@@ -26,8 +26,6 @@ pub(crate) enum Decoder {
     /// All tokens become the text that their bytes spell.
     ByteLevel,
     WordPiece(WordPiece),
-    /// Each token loses the spaces that English does without, as `transformers` does after decoding.
-    CleanUp,
 }
 
 /// Tokens with a prefix continue a word, the others begin one.
@@ -70,7 +68,6 @@ impl Decoder {
                 .enumerate()
                 .map(|(index, token)| word_piece.decode(index, token))
                 .collect(),
-            Decoder::CleanUp => tokens.iter().map(|token| clean_up(token, false)).collect(),
         }
     }
 }
@@ -84,16 +81,15 @@ impl WordPiece {
             None => format!(" {token}"),
         };
         match self.cleanup {
-            true => clean_up(&text, true),
+            true => clean_up(&text).replace(" do not", " don't"),
             false => text,
         }
     }
 }
 
-/// Removes spaces before punctuation and before parts of English contractions. The rules are applied one
-/// after the other; only `tokenizers` has the one about `do not`.
-fn clean_up(text: &str, contracts: bool) -> String {
-    const RULES: [(&str, &str); 11] = [
+/// Removes spaces before punctuation and before parts of English contractions, one rule after the other.
+pub(super) fn clean_up(text: &str) -> String {
+    const RULES: [(&str, &str); 10] = [
         (" .", "."),
         (" ?", "?"),
         (" !", "!"),
@@ -101,14 +97,13 @@ fn clean_up(text: &str, contracts: bool) -> String {
         (" ' ", "'"),
         (" n't", "n't"),
         (" 'm", "'m"),
-        (" do not", " don't"),
         (" 's", "'s"),
         (" 've", "'ve"),
         (" 're", "'re"),
     ];
     let mut text = text.to_owned();
     for (found, replacement) in RULES {
-        if text.contains(found) && (contracts || found != " do not") {
+        if text.contains(found) {
             text = text.replace(found, replacement);
         }
     }
@@ -235,8 +230,7 @@ mod tests {
         // A token alone is looked at: the apostrophe keeps its space, as the reference has it.
         assert_eq!(decode(true, &tokens), "##ab c. ' s don't's");
         assert_eq!(decode(true, &[]), "");
-        let text = ["it ' s do not ."];
-        assert_eq!(apply(Decoder::CleanUp, &text), ["it's do not."]);
+        assert_eq!(clean_up("it ' s do not ."), "it's do not.");
     }
 
     #[test]

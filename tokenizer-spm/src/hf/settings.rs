@@ -9,6 +9,8 @@ use super::added_tokens::AddedToken;
 use super::options::Side;
 use crate::TokenizerError;
 
+pub(super) const CONFIG: &str = "tokenizer_config.json";
+
 pub(crate) type Object = Map<String, Value>;
 
 /// The special tokens by their roles.
@@ -100,7 +102,7 @@ impl Settings {
     /// Reads those of the files that there are.
     pub(crate) fn read(directory: &Path) -> Result<Self, TokenizerError> {
         let mut settings = Self::default();
-        let config = File::open(directory, "tokenizer_config.json")?;
+        let config = File::open(directory, CONFIG)?;
         if let Some(config) = &config {
             settings.configure(config)?;
         }
@@ -217,6 +219,14 @@ impl Settings {
         self.added.sort_by_key(|(id, _)| *id);
         Ok(())
     }
+}
+
+/// Whether a decoded text is to be cleaned up as a whole.
+pub(super) fn cleans_up(directory: &Path) -> Result<bool, TokenizerError> {
+    let config = File::open(directory, CONFIG)?;
+    config.map_or(Ok(false), |config| {
+        config.flag("clean_up_tokenization_spaces")
+    })
 }
 
 /// One of the files.

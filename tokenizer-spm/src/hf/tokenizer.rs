@@ -7,7 +7,7 @@ use super::added_tokens::{AddedToken, AddedVocabulary};
 use super::assemble::PadToken;
 use super::bert::BertNormalizer;
 use super::byte_level;
-use super::decoders::Decoder;
+use super::decoders::{Decoder, clean_up};
 use super::encode::Encoder;
 use super::encoding::Encoding;
 use super::model::{BpeModel, Model, WordPieceModel};
@@ -16,7 +16,7 @@ use super::options::{EncodeOptions, Input, Padding, Truncation};
 use super::pre_tokenizers::PreTokenizer;
 use super::schema::{TokenizerFile, TrimsOffsets};
 use super::template::Template;
-use super::vocab_txt;
+use super::{settings, vocab_txt};
 use crate::TokenizerError;
 
 /// A tokenizer read from a `tokenizer.json`, with a Unigram model, a BPE model such as byte-level ones, or
@@ -53,6 +53,7 @@ pub struct HfTokenizer {
     /// Whether the reference trims offsets in its own way.
     trims: Option<TrimsOffsets>,
     decoder: Option<Decoder>,
+    cleans_up: bool,
     truncation: Option<Truncation>,
     padding: Option<Padding>,
     /// Names of the token to pad with; the first that is there counts.
@@ -69,6 +70,8 @@ pub(super) struct BertParts {
     pub(super) normalizer: BertNormalizer,
     pub(super) model: WordPieceModel,
     pub(super) decoder: Decoder,
+    /// Whether a decoded text is cleaned up as a whole.
+    pub(super) cleans_up: bool,
     /// Added in this order.
     pub(super) tokens: Vec<AddedToken>,
     pub(super) cls: String,
@@ -152,6 +155,32 @@ impl HfTokenizer {
         vocab_txt::read(directory.as_ref())
     }
 
+    /// Reads a directory: its `tokenizer.json`, or its `vocab.txt` where it has none
+    /// ([`from_vocab_txt`](Self::from_vocab_txt)).
+    ///
+    /// Where `tokenizer_config.json` says `clean_up_tokenization_spaces`, a decoded text is cleaned up as a
+    /// whole, but not that of a BPE model, as `transformers` 5 has it.
+    ///
+    /// # Errors
+    /// When the directory has neither file; else as [`from_file`](Self::from_file) or
+    /// [`from_vocab_txt`](Self::from_vocab_txt).
+    pub fn from_dir(directory: impl AsRef<Path>) -> Result<Self, TokenizerError> {
+        let directory = directory.as_ref();
+        let file = directory.join("tokenizer.json");
+        if file.is_file() {
+            let mut tokenizer = Self::from_file(file)?;
+            let may = !matches!(tokenizer.model, Model::Bpe(_));
+            tokenizer.cleans_up = may && settings::cleans_up(directory)?;
+            return Ok(tokenizer);
+        }
+        match directory.join(vocab_txt::VOCABULARY).is_file() {
+            true => Self::from_vocab_txt(directory),
+            false => Err(TokenizerError::NoVocabulary {
+                path: directory.to_owned(),
+            }),
+        }
+    }
+
     fn read(bytes: &[u8], file: &str) -> Result<Self, TokenizerError> {
         let content: TokenizerFile = serde_json::from_slice(bytes)?;
         let components = content.components(file)?;
@@ -166,6 +195,7 @@ impl HfTokenizer {
                 .unwrap_or_else(Template::bare),
             trims: components.post_processor.trims,
             decoder: components.decoder,
+            cleans_up: false,
             truncation: components.truncation,
             padding: components.padding,
             pads: usual_pads(),
@@ -209,6 +239,7 @@ impl HfTokenizer {
             template: Template::bare(),
             trims: None,
             decoder: Some(parts.decoder),
+            cleans_up: false,
             truncation: None,
             padding: None,
             pads: usual_pads(),
@@ -224,6 +255,7 @@ impl HfTokenizer {
             template: Template::bare(),
             trims: None,
             decoder: Some(parts.decoder),
+            cleans_up: parts.cleans_up,
             truncation: None,
             padding: None,
             pads: parts.pad.into_iter().collect(),
@@ -311,10 +343,20 @@ impl HfTokenizer {
                 tokens.push(token.to_owned());
             }
         }
-        Ok(match &self.decoder {
+        let text = match &self.decoder {
             Some(decoder) => decoder.apply(tokens).concat(),
             None => tokens.join(" "),
+        };
+        Ok(match self.cleans_up {
+            true => clean_up(&text),
+            false => text,
         })
+    }
+
+    /// Whether a decoded text is cleaned up as a whole: spaces before punctuation and around apostrophes are removed, so
+    /// that more tokens can change what those before them have been decoded to.
+    pub fn cleans_up(&self) -> bool {
+        self.cleans_up
     }
 
     /// The id of a token.

@@ -9,12 +9,11 @@ use super::added_tokens::AddedToken;
 use super::bert::BertNormalizer;
 use super::decoders::{Decoder, WordPiece};
 use super::model::{WordPieceModel, WordPieceOptions};
-use super::settings::{File, Role, Settings};
+use super::settings::{self, File, Role, Settings};
 use super::tokenizer::{BertParts, HfTokenizer};
 use crate::TokenizerError;
 
-const VOCABULARY: &str = "vocab.txt";
-const CONFIG: &str = "tokenizer_config.json";
+pub(super) const VOCABULARY: &str = "vocab.txt";
 
 /// Classes of `transformers` that read a `vocab.txt` all alike; each may end in `Fast`.
 const CLASSES: [&str; 4] = [
@@ -44,9 +43,9 @@ pub(super) fn read(directory: &Path) -> Result<HfTokenizer, TokenizerError> {
     })?;
     let vocabulary = lines(&bytes, &path)?;
     let mut settings = Settings::read(directory)?;
-    let mut bert = Bert::default();
-    if let Some(config) = File::open(directory, CONFIG)? {
-        bert.configure(&config)?;
+    let mut normalizer = usual_normalizer();
+    if let Some(config) = File::open(directory, settings::CONFIG)? {
+        normalizer = configured(&config)?;
         let more = extra_tokens(&config, !settings.special.additional.is_empty())?;
         settings.special.additional.extend(more);
     }
@@ -64,7 +63,7 @@ pub(super) fn read(directory: &Path) -> Result<HfTokenizer, TokenizerError> {
         None => Err(TokenizerError::Unsupported {
             component: key.to_owned(),
             found: "null".to_owned(),
-            file: directory.join(CONFIG).display().to_string(),
+            file: directory.join(settings::CONFIG).display().to_string(),
         }),
     };
     let options = WordPieceOptions {
@@ -73,9 +72,13 @@ pub(super) fn read(directory: &Path) -> Result<HfTokenizer, TokenizerError> {
     };
     let model = WordPieceModel::new(vocabulary, &options).map_err(|error| error.in_file(&path))?;
     HfTokenizer::from_bert_parts(BertParts {
-        normalizer: bert.normalizer,
+        normalizer,
         model,
-        decoder: decoder(options.prefix, bert.cleans_up),
+        decoder: Decoder::WordPiece(WordPiece {
+            prefix: options.prefix,
+            cleanup: true,
+        }),
+        cleans_up: settings::cleans_up(directory)?,
         tokens: added_tokens(&settings),
         cls: needed(&special.cls, "cls_token")?,
         sep: needed(&special.sep, "sep_token")?,
@@ -120,62 +123,52 @@ fn lines(bytes: &[u8], path: &Path) -> Result<Vec<(String, u32)>, TokenizerError
     Ok(vocabulary)
 }
 
+/// What BERT does to a text where nothing is said.
+fn usual_normalizer() -> BertNormalizer {
+    BertNormalizer {
+        clean_text: true,
+        handle_chinese_chars: true,
+        strip_accents: None,
+        lowercase: true,
+    }
+}
+
 /// What `tokenizer_config.json` says of BERT alone.
-struct Bert {
-    normalizer: BertNormalizer,
-    /// Whether a decoded text is cleaned up as a whole.
-    cleans_up: bool,
-}
-
-impl Default for Bert {
-    fn default() -> Self {
-        Self {
-            normalizer: BertNormalizer {
-                clean_text: true,
-                handle_chinese_chars: true,
-                strip_accents: None,
-                lowercase: true,
-            },
-            cleans_up: false,
+fn configured(config: &File) -> Result<BertNormalizer, TokenizerError> {
+    let normalizer = BertNormalizer {
+        lowercase: flag(config, "do_lower_case", true)?,
+        strip_accents: config.optional_flag("strip_accents")?,
+        handle_chinese_chars: flag(config, "tokenize_chinese_chars", true)?,
+        ..usual_normalizer()
+    };
+    if let Some(class) = config.given("tokenizer_class") {
+        let name = class.as_str().unwrap_or_default();
+        if !CLASSES.contains(&name.strip_suffix("Fast").unwrap_or(name)) {
+            return Err(config.unsupported("tokenizer_class", class));
         }
     }
-}
-
-impl Bert {
-    fn configure(&mut self, config: &File) -> Result<(), TokenizerError> {
-        self.normalizer.lowercase = flag(config, "do_lower_case", true)?;
-        self.normalizer.strip_accents = config.optional_flag("strip_accents")?;
-        self.normalizer.handle_chinese_chars = flag(config, "tokenize_chinese_chars", true)?;
-        self.cleans_up = config.flag("clean_up_tokenization_spaces")?;
-
-        if let Some(class) = config.given("tokenizer_class") {
-            let name = class.as_str().unwrap_or_default();
-            if !CLASSES.contains(&name.strip_suffix("Fast").unwrap_or(name)) {
-                return Err(config.unsupported("tokenizer_class", class));
-            }
+    // The Python tokenizer and the one in Rust part here, so neither is followed.
+    for (key, usual) in [
+        ("do_basic_tokenize", true),
+        ("do_split_on_punc", true),
+        ("clean_text", true),
+        ("split_special_tokens", false),
+    ] {
+        let found = config.optional_flag(key)?;
+        if let Some(found) = found.filter(|&found| found != usual) {
+            return Err(config.unsupported(key, found));
         }
-        // The Python tokenizer and the one in Rust part here, so neither is followed.
-        for (key, usual) in [
-            ("do_basic_tokenize", true),
-            ("do_split_on_punc", true),
-            ("clean_text", true),
-            ("split_special_tokens", false),
-        ] {
-            let found = config.optional_flag(key)?;
-            if let Some(found) = found.filter(|&found| found != usual) {
-                return Err(config.unsupported(key, found));
-            }
-        }
-        if let Some(never_split) = config.given("never_split")
-            && !never_split.as_array().is_some_and(Vec::is_empty)
-        {
-            return Err(config.unsupported("never_split", never_split));
-        }
-        if let Some(prefix) = config.given("wordpieces_prefix").filter(|&p| p != "##") {
-            return Err(config.unsupported("wordpieces_prefix", prefix));
-        }
-        check_roles(config)
     }
+    if let Some(never_split) = config.given("never_split")
+        && !never_split.as_array().is_some_and(Vec::is_empty)
+    {
+        return Err(config.unsupported("never_split", never_split));
+    }
+    if let Some(prefix) = config.given("wordpieces_prefix").filter(|&p| p != "##") {
+        return Err(config.unsupported("wordpieces_prefix", prefix));
+    }
+    check_roles(config)?;
+    Ok(normalizer)
 }
 
 /// A flag that may be missing but not null.
@@ -245,15 +238,4 @@ fn added_tokens(settings: &Settings) -> Vec<AddedToken> {
         }
     }
     tokens
-}
-
-fn decoder(prefix: String, cleans_up: bool) -> Decoder {
-    let word_piece = Decoder::WordPiece(WordPiece {
-        prefix,
-        cleanup: true,
-    });
-    match cleans_up {
-        true => Decoder::Sequence(vec![word_piece, Decoder::Fuse, Decoder::CleanUp]),
-        false => word_piece,
-    }
 }
