@@ -13,15 +13,7 @@ use crate::checkpoint::{Checkpoint, weights_names};
 pub(super) const CONFIGS: [&str; 2] = ["config.json", "gliner_config.json"];
 
 /// What else is read where a repository has it.
-const OTHERS: [&str; 14] = [
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "spm.model",
-    "spiece.model",
-    "vocab.json",
-    "merges.txt",
+const OTHERS: [&str; 6] = [
     "generation_config.json",
     "modules.json",
     "1_Pooling/config.json",
@@ -30,9 +22,34 @@ const OTHERS: [&str; 14] = [
     "encoder_config/config.json",
 ];
 
+/// The files of a tokenizer in a folder.
+macro_rules! tokenizer_in {
+    ($folder:literal) => {
+        [
+            concat!($folder, "tokenizer.json"),
+            concat!($folder, "tokenizer_config.json"),
+            concat!($folder, "special_tokens_map.json"),
+            concat!($folder, "added_tokens.json"),
+            concat!($folder, "spm.model"),
+            concat!($folder, "spiece.model"),
+            concat!($folder, "vocab.json"),
+            concat!($folder, "merges.txt"),
+            concat!($folder, "vocab.txt"),
+        ]
+    };
+}
+
+/// The tokenizer of a model, and that of a decoder which has its own.
+const TOKENIZERS: [[&str; 9]; 3] = [
+    tokenizer_in!(""),
+    tokenizer_in!("decoder_tokenizer/"),
+    tokenizer_in!("decoder/"),
+];
+
 /// Every file but the weights that is got where it is there.
 pub(super) fn companions() -> impl Iterator<Item = &'static str> {
-    CONFIGS.into_iter().chain(OTHERS)
+    let tokenizers = TOKENIZERS.into_iter().flatten();
+    CONFIGS.into_iter().chain(OTHERS).chain(tokenizers)
 }
 
 /// The weights of a repository: a file, or the index of several.

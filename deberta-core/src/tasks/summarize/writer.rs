@@ -25,9 +25,9 @@ impl Writer {
         let own = FOLDERS.map(|name| folder.join(name));
         let own = own.into_iter().find(|folder| folder.is_dir());
         let whose = own.as_deref().unwrap_or(folder);
-        let file = whose.join("tokenizer.json");
-        let writer = match own.is_some() && file.exists() {
-            true => Self::Any(Box::new(HfTokenizer::from_file(file)?)),
+        let known = |name| whose.join(name).is_file();
+        let writer = match own.is_some() && (known("tokenizer.json") || known("vocab.txt")) {
+            true => Self::Any(Box::new(HfTokenizer::from_dir(whose)?)),
             false => Self::Deberta(Box::new(DebertaTokenizer::from_dir(whose)?)),
         };
         let known = writer.vocabulary();
@@ -51,6 +51,17 @@ impl Writer {
         }
     }
 
+    /// The part of a text that what follows will not change.
+    fn settled<'a>(&self, text: &'a str) -> &'a str {
+        let text = text
+            .trim_end_matches(char::REPLACEMENT_CHARACTER)
+            .trim_end();
+        match self {
+            Self::Any(tokenizer) if tokenizer.cleans_up() => before_last_word(text),
+            _ => text,
+        }
+    }
+
     /// The text of some tokens, special ones left out.
     pub(super) fn text(&self, tokens: &[u32]) -> Result<String, Error> {
         Ok(match self {
@@ -61,7 +72,7 @@ impl Writer {
 }
 
 /// Text that is told as its tokens come. What was told is never taken back: a character that has not got all its bytes
-/// waits for them, and spaces wait for what follows.
+/// waits for them, spaces wait for what follows, and words that may yet be drawn together wait for each other.
 pub(super) struct Stream<'a> {
     writer: &'a Writer,
     hear: &'a mut dyn FnMut(&str),
@@ -92,7 +103,11 @@ impl<'a> Stream<'a> {
         match self.writer.text(&self.tokens) {
             Err(error) => self.failure = Some(error),
             Ok(text) => {
-                let text = complete(&text, last);
+                let text = text.trim();
+                let text = match last {
+                    true => text,
+                    false => self.writer.settled(text),
+                };
                 if let Some(new) = text.get(self.told..).filter(|new| !new.is_empty()) {
                     (self.hear)(new);
                     self.told = text.len();
@@ -107,28 +122,30 @@ impl<'a> Stream<'a> {
     }
 }
 
-/// The part of a text that what follows will not change.
-fn complete(text: &str, last: bool) -> &str {
-    let text = text.trim();
-    match last {
-        true => text,
-        false => text
-            .trim_end_matches(char::REPLACEMENT_CHARACTER)
-            .trim_end(),
+/// A text without its last word, and without an apostrophe between that and what is to come: `do n '` may become `don't`.
+fn before_last_word(text: &str) -> &str {
+    let word = text.trim_end_matches('\'').trim_end();
+    match word.rfind(char::is_whitespace) {
+        Some(end) => word[..end].trim_end(),
+        None => "",
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::complete;
+    use super::before_last_word;
 
     #[test]
-    fn what_may_change_waits() {
-        assert_eq!(complete(" Good \u{FFFD}\u{FFFD}", false), "Good");
-        assert_eq!(
-            complete(" Good \u{FFFD}\u{FFFD}", true),
-            "Good \u{FFFD}\u{FFFD}"
-        );
-        assert_eq!(complete("  ", false), "");
+    fn words_that_may_be_drawn_together_wait() {
+        for (text, settled) in [
+            ("", ""),
+            ("we", ""),
+            ("we do", "we"),
+            ("we do n", "we do"),
+            ("we do n '", "we do"),
+            ("we don't.", "we"),
+        ] {
+            assert_eq!(before_last_word(text), settled, "{text}");
+        }
     }
 }
