@@ -190,30 +190,39 @@ impl<'a> Search<'a> {
         logits: &Array2<f32>,
         processors: &Processors<'_>,
     ) -> Vec<(f32, Candidate)> {
-        let vocabulary = logits.ncols();
         let ends = self.options.eos_token_id.len();
         let count = (ends + 1).max(2) * self.options.num_beams;
         let mut scores: Vec<f32> = Vec::new();
         let mut row = None;
-        let mut all: Vec<f32> = Vec::with_capacity(self.running.len() * vocabulary);
-        for running in &self.running {
+        let mut best = Best::new(count);
+        // A draw needs all of them at once.
+        let mut all: Vec<f32> = Vec::new();
+        for (beam, running) in self.running.iter().enumerate() {
             // In the first step hypotheses share a row.
             if row != Some(running.row) {
-                scores = logits.row(running.row).to_vec();
-                log_softmax(&mut scores);
+                scores.clear();
+                scores.extend(logits.row(running.row));
+                log_softmax(processors.isa, &mut scores);
                 processors.apply(&running.tokens, &mut scores);
                 row = Some(running.row);
             }
-            all.extend(scores.iter().map(|score| score + running.score));
+            match self.options.do_sample {
+                true => all.extend(scores.iter().map(|score| score + running.score)),
+                false => best.offer_sums(&scores, running.score, |token| Candidate {
+                    beam,
+                    token: token as u32,
+                }),
+            }
         }
+        if !self.options.do_sample {
+            return best.into_vec();
+        }
+        let vocabulary = logits.ncols();
         let candidate = |place: usize| Candidate {
             beam: place / vocabulary,
             token: (place % vocabulary) as u32,
         };
-        let places = match self.options.do_sample {
-            true => draw(count, &all, &mut self.random),
-            false => best(count, &all, |_| true),
-        };
+        let places = draw(count, &all, &mut self.random);
         places.into_iter().map(|i| (all[i], candidate(i))).collect()
     }
 
@@ -296,20 +305,6 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Places of the best scores, best first, of those that are wanted.
-fn best(count: usize, scores: &[f32], wanted: impl Fn(usize) -> bool) -> Vec<usize> {
-    let mut best = Best::new(count);
-    for (place, &score) in scores.iter().enumerate() {
-        if wanted(place) {
-            best.offer(score, place);
-        }
-    }
-    best.into_vec()
-        .into_iter()
-        .map(|(_, place)| place)
-        .collect()
-}
-
 /// Places that are drawn one after the other in proportion to the softmax of the scores, none twice. Where fewer have a
 /// probability above 0, the best of the others follow.
 fn draw(count: usize, scores: &[f32], random: &mut Random) -> Vec<usize> {
@@ -326,7 +321,14 @@ fn draw(count: usize, scores: &[f32], random: &mut Random) -> Vec<usize> {
         drawn.push(places[i]);
         weights[i] = 0.0;
     }
-    let rest = best(count - drawn.len(), scores, |place| !drawn.contains(&place));
-    drawn.extend(rest);
+    if drawn.len() < count {
+        let mut rest = Best::new(count - drawn.len());
+        for (place, &score) in scores.iter().enumerate() {
+            if !drawn.contains(&place) {
+                rest.offer(score, place);
+            }
+        }
+        drawn.extend(rest.into_vec().into_iter().map(|(_, place)| place));
+    }
     drawn
 }

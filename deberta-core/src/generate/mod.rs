@@ -164,7 +164,7 @@ pub fn generate_watched<D: NextToken + ?Sized>(
 ) -> Result<Vec<Generated>, Error> {
     options.check(decoder.vocabulary())?;
     let start = options.start(decoder.vocabulary())?;
-    let processors = Processors::new(options);
+    let processors = Processors::new(options)?;
     let steps = Steps::new(decoder, options, watch);
     match options.is_beam_search() {
         true => beam::search(steps, inputs, start, options, &processors),
@@ -185,7 +185,7 @@ pub fn process(
     scores: &mut [f32],
 ) -> Result<(), Error> {
     options.check(scores.len())?;
-    Processors::new(options).apply(tokens, scores);
+    Processors::new(options)?.apply(tokens, scores);
     Ok(())
 }
 

@@ -59,8 +59,10 @@ impl<'d, 'w, D: NextToken + ?Sized> Steps<'d, 'w, D> {
         }
         if !self.any {
             for (row, ask) in logits.rows().into_iter().zip(asks) {
-                // A NaN is not below anything.
-                let numbers = row.iter().all(|&logit| logit < f32::INFINITY);
+                // A NaN is not below anything. Without a way out halfway the loop has vector instructions.
+                let numbers = row
+                    .iter()
+                    .fold(true, |all, &logit| all & (logit < f32::INFINITY));
                 if !numbers || row.iter().all(|&logit| logit == f32::NEG_INFINITY) {
                     return Err(Error::NotFiniteOutput { input: ask.input });
                 }

@@ -4,8 +4,11 @@ mod bans;
 mod length;
 mod warp;
 
+use deberta_kernels::Isa;
+
 use super::GenerationOptions;
 use super::maths::log_softmax;
+use crate::Error;
 
 /// The processors of a call. Scores are logits, or their log softmax in beam search: one per token of the vocabulary.
 pub(super) struct Processors<'a> {
@@ -18,15 +21,17 @@ pub(super) struct Processors<'a> {
     longest: usize,
     /// Tokens that a sampler leaves to draw from at least: in beam search, enough that one does not end.
     kept: usize,
+    /// What the instructions of a softmax are.
+    pub(super) isa: Isa,
 }
 
 impl<'a> Processors<'a> {
-    pub(super) fn new(options: &'a GenerationOptions) -> Self {
+    pub(super) fn new(options: &'a GenerationOptions) -> Result<Self, Error> {
         let ends = &options.eos_token_id;
         let mut bad_words: Vec<&[u32]> = options.bad_words_ids.iter().map(Vec::as_slice).collect();
         bad_words.retain(|word| !matches!(word, [id] if ends.contains(id)));
         let new = options.min_new_tokens.map(|new| new.saturating_add(1));
-        Self {
+        Ok(Self {
             options,
             bad_words,
             shortest: new.unwrap_or(options.min_length),
@@ -35,7 +40,8 @@ impl<'a> Processors<'a> {
                 true => ends.len().max(1) + 1,
                 false => 1,
             },
-        }
+            isa: Isa::from_env()?,
+        })
     }
 
     /// Changes the scores of what follows `tokens`, which begin with the start token.
@@ -59,10 +65,10 @@ impl<'a> Processors<'a> {
             bans::ban(&options.begin_suppress_tokens, scores);
         }
         if options.do_sample {
-            warp::apply(options, self.kept, scores);
+            warp::apply(options, self.kept, self.isa, scores);
         }
         if options.renormalize_logits {
-            log_softmax(scores);
+            log_softmax(self.isa, scores);
         }
     }
 }

@@ -1,13 +1,14 @@
-//! Which tokens a sampler can draw.
+//! Which tokens a sampler can draw: `p` is the softmax of the scores `s`, t a token.
+
+use deberta_kernels::Isa;
 
 use super::super::GenerationOptions;
 use super::super::maths::{largest, weights};
 
 /// All that the options ask for, in the reference's order. At least `kept` tokens stay, if so many were there.
-pub(super) fn apply(options: &GenerationOptions, kept: usize, scores: &mut [f32]) {
+pub(super) fn apply(options: &GenerationOptions, kept: usize, isa: Isa, scores: &mut [f32]) {
     if options.temperature != 1.0 {
-        let temperature = options.temperature as f32;
-        scores.iter_mut().for_each(|score| *score /= temperature);
+        temperature(options.temperature as f32, scores);
     }
     if options.top_k != 0 {
         top_k(options.top_k.max(kept), scores);
@@ -15,23 +16,17 @@ pub(super) fn apply(options: &GenerationOptions, kept: usize, scores: &mut [f32]
     if options.top_p < 1.0 {
         top_p(options.top_p, kept, scores);
     }
-    if let Some(min_p) = options.min_p {
-        let probabilities = softmax(scores);
-        let least = min_p as f32 * largest(&probabilities);
-        let ranked = descending(scores);
-        let unlikely = ranked.iter().skip(kept);
-        ban(unlikely.filter(|&&i| probabilities[i] < least), scores);
+    if let Some(share) = options.min_p {
+        min_p(share as f32, kept, scores);
     }
     if options.typical_p < 1.0 {
-        typical(options.typical_p as f32, kept, scores);
+        typical(options.typical_p as f32, kept, isa, scores);
     }
     if options.epsilon_cutoff > 0.0 {
-        cut_off(options.epsilon_cutoff as f32, kept, scores);
+        epsilon(options.epsilon_cutoff as f32, kept, scores);
     }
     if options.eta_cutoff > 0.0 {
-        let epsilon = options.eta_cutoff as f32;
-        let eta = epsilon.sqrt() * (-entropy(&log_probabilities(scores))).exp();
-        cut_off(epsilon.min(eta), kept, scores);
+        eta(options.eta_cutoff as f32, kept, isa, scores);
     }
 }
 
@@ -48,26 +43,25 @@ fn softmax(scores: &[f32]) -> Vec<f32> {
         .collect()
 }
 
-fn log_probabilities(scores: &[f32]) -> Vec<f32> {
+fn log_probabilities(isa: Isa, scores: &[f32]) -> Vec<f32> {
     let mut logs = scores.to_vec();
-    super::log_softmax(&mut logs);
+    super::log_softmax(isa, &mut logs);
     logs
 }
 
-/// Expected surprise, in nats.
+/// Expected surprise, `H = -Σ_t p_t ln p_t`.
 fn entropy(log_probabilities: &[f32]) -> f32 {
     let finite = log_probabilities.iter().filter(|log| log.is_finite());
     let sum: f64 = finite.map(|log| f64::from(-log * log.exp())).sum();
     sum as f32
 }
 
-/// Places of the tokens that can come at all, best first.
-fn descending(scores: &[f32]) -> Vec<usize> {
-    let mut places: Vec<usize> = (0..scores.len())
-        .filter(|&i| scores[i] > f32::NEG_INFINITY)
-        .collect();
-    places.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
-    places
+/// Places by their keys, the first of equal ones first.
+fn ascending(keys: impl Iterator<Item = (usize, f32)>) -> Vec<usize> {
+    // Keys lie beside their places: a vocabulary is long, and looking each up costs more than its comparison.
+    let mut ranked: Vec<(f32, usize)> = keys.map(|(place, key)| (key, place)).collect();
+    ranked.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    ranked.into_iter().map(|(_, place)| place).collect()
 }
 
 /// The k-th best score, or the worst.
@@ -80,6 +74,11 @@ fn kth(k: usize, scores: &[f32]) -> f32 {
     }
 }
 
+/// `TemperatureLogitsWarper`: `s_t / T`.
+fn temperature(temperature: f32, scores: &mut [f32]) {
+    scores.iter_mut().for_each(|score| *score /= temperature);
+}
+
 /// `TopKLogitsWarper`: those as good as the k-th stay with it.
 fn top_k(k: usize, scores: &mut [f32]) {
     let least = kth(k, scores);
@@ -89,10 +88,12 @@ fn top_k(k: usize, scores: &mut [f32]) {
         .for_each(|score| *score = f32::NEG_INFINITY);
 }
 
-/// `TopPLogitsWarper`: from the unlikeliest on, tokens go while they sum up to no more than what may be missing.
+/// `TopPLogitsWarper`: from the unlikeliest on, tokens go while together they have at most `1 - p`.
 fn top_p(p: f64, kept: usize, scores: &mut [f32]) {
     let probabilities = softmax(scores);
-    let ranked = descending(scores);
+    let possible = scores.iter().enumerate();
+    let possible = possible.filter(|(_, score)| **score > f32::NEG_INFINITY);
+    let ranked = ascending(possible.map(|(place, score)| (place, -score)));
     let missing = (1.0 - p) as f32;
     let mut sum = 0.0;
     let gone = ranked.iter().skip(kept).rev().take_while(|&&i| {
@@ -102,13 +103,24 @@ fn top_p(p: f64, kept: usize, scores: &mut [f32]) {
     ban(gone, scores);
 }
 
-/// `TypicalLogitsWarper`: the tokens whose surprise is nearest to the expected one, until they have the mass.
-fn typical(mass: f32, kept: usize, scores: &mut [f32]) {
-    let logs = log_probabilities(scores);
+/// `MinPLogitsWarper`: tokens of less than `share · max_u p_u` go.
+fn min_p(share: f32, kept: usize, scores: &mut [f32]) {
+    let probabilities = softmax(scores);
+    cut_off(
+        share * largest(&probabilities),
+        kept,
+        &probabilities,
+        scores,
+    );
+}
+
+/// `TypicalLogitsWarper`: the tokens whose surprise is nearest to the expected one, by `|-ln p_t - H|`, until they have
+/// the mass.
+fn typical(mass: f32, kept: usize, isa: Isa, scores: &mut [f32]) {
+    let logs = log_probabilities(isa, scores);
     let expected = entropy(&logs);
     let distance: Vec<f32> = logs.iter().map(|log| (-log - expected).abs()).collect();
-    let mut ranked: Vec<usize> = (0..scores.len()).collect();
-    ranked.sort_by(|&a, &b| distance[a].total_cmp(&distance[b]));
+    let ranked = ascending(distance.iter().copied().enumerate());
     let probabilities = softmax(scores);
     let mut sum = 0.0;
     let enough = ranked.iter().position(|&i| {
@@ -122,13 +134,22 @@ fn typical(mass: f32, kept: usize, scores: &mut [f32]) {
     ban(far.filter(|&&i| distance[i] > distance[last]), scores);
 }
 
-/// `EpsilonLogitsWarper`: tokens of less than this probability go.
-fn cut_off(least: f32, kept: usize, scores: &mut [f32]) {
+/// `EpsilonLogitsWarper`: tokens of less than ε go.
+fn epsilon(epsilon: f32, kept: usize, scores: &mut [f32]) {
+    cut_off(epsilon, kept, &softmax(scores), scores);
+}
+
+/// `EtaLogitsWarper`: tokens of less than `min(ε, √ε e^-H)` go.
+fn eta(epsilon: f32, kept: usize, isa: Isa, scores: &mut [f32]) {
+    let eta = epsilon.sqrt() * (-entropy(&log_probabilities(isa, scores))).exp();
+    cut_off(epsilon.min(eta), kept, &softmax(scores), scores);
+}
+
+/// Tokens of less than this probability go, but for those as good as the last that is kept.
+fn cut_off(least: f32, kept: usize, probabilities: &[f32], scores: &mut [f32]) {
     let best = kth(kept, scores);
-    let probabilities = softmax(scores);
-    let gone = |score: f32, probability: f32| probability < least && score < best;
-    for (score, probability) in scores.iter_mut().zip(probabilities) {
-        if gone(*score, probability) {
+    for (score, &probability) in scores.iter_mut().zip(probabilities) {
+        if probability < least && *score < best {
             *score = f32::NEG_INFINITY;
         }
     }
