@@ -24,7 +24,7 @@ struct Running {
     score: f32,
     /// Its parent's row in the last call; its own after the next.
     row: usize,
-    /// Whether it was among the first candidates, as it must be to finish at the greatest length.
+    /// Whether it could have finished at this length. Of the best candidates the first could; drawn ones have no order.
     leading: bool,
 }
 
@@ -177,11 +177,14 @@ impl<'a> Search<'a> {
             tokens: grown(&candidate),
             score,
             row: self.running[candidate.beam].row,
-            leading: rank < beams && ended(&candidate.token).is_none(),
+            leading: (rank < beams || self.options.do_sample) && ended(&candidate.token).is_none(),
         });
         self.running = running.collect();
         self.keep(finished);
         self.done = full || !self.may_improve();
+        if self.done {
+            self.settle();
+        }
     }
 
     /// The candidates with their scores.
@@ -264,18 +267,28 @@ impl<'a> Search<'a> {
 
     /// Ends as at the greatest length.
     fn conclude(&mut self, ended: Ended) {
-        let running = self.running.drain(..).filter(|running| running.leading);
+        let running = self.running.iter().filter(|running| running.leading);
         let finished = running.map(|running| Kept {
-            tokens: running.tokens,
+            tokens: running.tokens.clone(),
             score: running.score,
             ended: Some(ended),
         });
         let finished = finished.collect();
         self.keep(finished);
+        self.settle();
         for kept in &mut self.kept {
             kept.ended.get_or_insert(ended);
         }
         self.done = true;
+    }
+
+    /// Makes a first place that nothing has taken, as all was banned, begin as was told of those that ran.
+    fn settle(&mut self) {
+        if let (Some(kept), Some(running)) = (self.kept.first_mut(), self.running.first())
+            && kept.ended.is_none()
+        {
+            kept.tokens = running.tokens[..self.told.count()].to_vec();
+        }
     }
 
     /// Tells what can no more change. The best of the kept is the answer unless a hypothesis that runs becomes better.

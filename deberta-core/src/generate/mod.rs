@@ -104,8 +104,9 @@ pub struct Sequence {
     /// Its tokens: the start token, and those that were chosen. No padding.
     pub tokens: Vec<u32>,
     /// Of a beam search: the sum of its log probabilities, processed, over the number of new tokens to the power of
-    /// `length_penalty` (`sequences_scores` of the reference). -1e9 where there is no such hypothesis, because a search
-    /// ended before its first step or all continuations are banned.
+    /// `length_penalty` (`sequences_scores` of the reference). Where there are not so many hypotheses, because a search
+    /// ended before its first step or other continuations are banned, it is -1e9 or a like number over the length, and
+    /// the tokens mean nothing.
     pub score: Option<f32>,
     /// Why it ended.
     pub ended: Ended,

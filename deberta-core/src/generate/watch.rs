@@ -73,6 +73,10 @@ impl std::fmt::Debug for Watch<'_> {
 pub(super) struct Told(usize);
 
 impl Told {
+    pub(super) fn count(&self) -> usize {
+        self.0
+    }
+
     /// Tells what is new in the tokens that are decided.
     pub(super) fn tell(
         &mut self,
