@@ -3,6 +3,10 @@
 //! Each step lists the candidates: the best continuations of all running hypotheses, `num_beams` times one more than
 //! there are tokens that end a sequence, so that enough of them run on. Those that end and are among the first
 //! `num_beams` are kept if they are better than the kept ones; the best of those that do not end run on.
+//!
+//! ```text
+//! running: Σ_i ln p(y_i | y_<i)       kept: Σ_i ln p(y_i | y_<i) / n^length_penalty, of n new tokens
+//! ```
 
 use ndarray::Array2;
 

@@ -123,8 +123,9 @@ pub struct Generated {
 ///
 /// # Errors
 /// [`Error::Argument`] for an option that this call cannot use, [`Error::NotFiniteOutput`] for logits of an input that are
-/// NaN or infinitely high, or of which none can be drawn, [`Error::Batch`] for logits of another shape, and what the
-/// decoder refuses. Any of them ends the whole call.
+/// NaN or infinitely high, or of which none can be drawn, [`Error::Batch`] for logits of another shape, [`Error::Isa`] where
+/// `DEBERTA_ISA` names instructions that this processor has not, and what the decoder refuses. Any of them ends the whole
+/// call.
 pub fn generate<D: NextToken + ?Sized>(
     decoder: &mut D,
     inputs: usize,
@@ -179,7 +180,7 @@ pub fn generate_watched<D: NextToken + ?Sized>(
 /// For decoders that are searched in another way than [`generate`] does.
 ///
 /// # Errors
-/// [`Error::Argument`] for an option that cannot be used.
+/// [`Error::Argument`] for an option that cannot be used, [`Error::Isa`] as [`generate`].
 pub fn process(
     options: &GenerationOptions,
     tokens: &[u32],

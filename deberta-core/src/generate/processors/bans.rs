@@ -11,8 +11,7 @@ pub(super) fn ban(ids: &[u32], scores: &mut [f32]) {
     }
 }
 
-/// `SequenceBiasLogitsProcessor`: biases of successions that the next token would complete. They are summed before they
-/// are added.
+/// `SequenceBiasLogitsProcessor`: `s_t + Σ b` over the successions with bias b that t would complete.
 pub(super) fn bias(biases: &[(Vec<u32>, f32)], tokens: &[u32], scores: &mut [f32]) {
     let mut sums: Vec<(usize, f32)> = Vec::new();
     for (i, (sequence, bias)) in biases.iter().enumerate() {
@@ -46,7 +45,7 @@ fn completed(sequence: &[u32], tokens: &[u32]) -> Option<usize> {
     tokens.ends_with(before).then_some(last as usize)
 }
 
-/// `RepetitionPenaltyLogitsProcessor`: once per token, however often it came.
+/// `RepetitionPenaltyLogitsProcessor`: `s_t · θ` where it is negative, else `s_t / θ`, for each t that came, however often.
 pub(super) fn penalise_repetition(penalty: f32, tokens: &[u32], scores: &mut [f32]) {
     if penalty == 1.0 {
         return;

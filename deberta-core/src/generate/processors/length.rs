@@ -21,7 +21,8 @@ pub(super) fn force(
     }
 }
 
-/// `ExponentialDecayLengthPenalty`: adds to the score of ending its size, so that a negative one grows too.
+/// `ExponentialDecayLengthPenalty`: `s_e + |s_e| (f^(n - start) - 1)` for each end e after n > start new tokens, so that a
+/// negative one grows too.
 pub(super) fn hasten_end(options: &GenerationOptions, length: usize, scores: &mut [f32]) {
     let Some((start, factor)) = options.exponential_decay_length_penalty else {
         return;
