@@ -206,6 +206,12 @@ def by_hand():
         yield case("odd", 3, kind, remove_invalid_values=True)
         yield case("odd", 3, kind, remove_invalid_values=True, renormalize_logits=True)
         yield case("banned", 3, kind, remove_invalid_values=True)
+    # More of the best candidates end than there are beams.
+    likely_ends = {"eos_token_id": [2, 5, 9], "sequence_bias": [[[2], 2.2], [[5], 2.0], [[9], 1.8]]}
+    likely_ends |= {"early_stopping": "never", "length_penalty": 2.0}
+    for table in ("small", "flat", "middle", "wide", "peaked"):
+        yield case(table, 1, four, likely_ends)
+        yield case(table, 1, four, likely_ends, num_beams=2, num_return_sequences=2)
     for beams in (2, 3, 6, 8):
         yield case("small", 3, four, num_beams=beams, num_return_sequences=beams, max_new_tokens=1)
         yield case("small", 3, four, num_beams=beams, num_return_sequences=1, max_new_tokens=2)

@@ -155,6 +155,48 @@ fn no_more_tokens_are_asked_than_the_budget_has() {
                 assert_eq!(answers, whole);
             } else if budget == 0 {
                 assert!(sequences().all(|sequence| sequence.tokens == [1]));
+            } else if !table.calls.is_empty() {
+                // What ran is returned, with its score.
+                let firsts = answers.iter().map(|answer| &answer.sequences[0]);
+                assert!(
+                    firsts
+                        .filter_map(|first| first.score)
+                        .all(|score| score > -1e6)
+                );
+            }
+        }
+    }
+}
+
+/// A beam search that may ask no more returns what it would have returned at that length.
+#[test]
+fn a_search_ends_at_its_budget_as_at_its_length() {
+    for (name, logits) in tables() {
+        if name == "odd" || name == "banned" {
+            continue;
+        }
+        for beams in 2..=5 {
+            for steps in 1..8 {
+                let options = GenerationOptions::default()
+                    .decoder_start_token_id(1)
+                    .eos_token_id([2, 5])
+                    .sequence_bias([(vec![2], 2.0), (vec![5], 1.0)])
+                    .num_beams(beams)
+                    .num_return_sequences(beams);
+                let found = |options: &GenerationOptions| {
+                    let mut table = Table::new(logits.clone());
+                    generate(&mut table, 1, options).unwrap().remove(0)
+                };
+                let short = found(&options.clone().max_new_tokens(steps));
+                let cut = found(&options.token_budget(1 + (steps - 1) * beams));
+                for (cut, short) in cut.sequences.iter().zip(&short.sequences) {
+                    let real = short.score.is_some_and(|score| score > -1e6);
+                    assert_eq!(cut.score, short.score, "{name} {beams} {steps}");
+                    assert!(
+                        !real || cut.tokens == short.tokens,
+                        "{name} {beams} {steps}"
+                    );
+                }
             }
         }
     }
