@@ -28,8 +28,8 @@ struct Running {
     score: f32,
     /// Its parent's row in the last call; its own after the next.
     row: usize,
-    /// Whether it could have finished at this length. Of the best candidates the first could; drawn ones have no order.
-    leading: bool,
+    /// Whether it has tokens and has not ended. One that has ended runs on where there are too few others.
+    going: bool,
 }
 
 /// A finished hypothesis, or a place for one.
@@ -121,7 +121,7 @@ impl<'a> Search<'a> {
             tokens: vec![start],
             score: if i == 0 { 0.0 } else { NONE },
             row: input,
-            leading: false,
+            going: false,
         };
         let empty = |_| Kept {
             tokens: vec![start],
@@ -167,7 +167,7 @@ impl<'a> Search<'a> {
         for (rank, &(score, candidate)) in candidates.iter().enumerate() {
             let ended = ended(&candidate.token);
             let penalty = if ended.is_some() { NONE } else { 0.0 };
-            running.offer(score + penalty, (rank, candidate));
+            running.offer(score + penalty, candidate);
             if rank < beams && ended.is_some() {
                 finished.push(Kept {
                     tokens: grown(&candidate),
@@ -177,11 +177,11 @@ impl<'a> Search<'a> {
             }
         }
         let running = running.into_vec().into_iter();
-        let running = running.map(|(score, (rank, candidate))| Running {
+        let running = running.map(|(score, candidate)| Running {
             tokens: grown(&candidate),
             score,
             row: self.running[candidate.beam].row,
-            leading: (rank < beams || self.options.do_sample) && ended(&candidate.token).is_none(),
+            going: ended(&candidate.token).is_none(),
         });
         self.running = running.collect();
         self.keep(finished);
@@ -271,7 +271,7 @@ impl<'a> Search<'a> {
 
     /// Ends as at the greatest length.
     fn conclude(&mut self, ended: Ended) {
-        let running = self.running.iter().filter(|running| running.leading);
+        let running = self.running.iter().filter(|running| running.going);
         let finished = running.map(|running| Kept {
             tokens: running.tokens.clone(),
             score: running.score,
