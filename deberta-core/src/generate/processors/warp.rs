@@ -58,7 +58,6 @@ fn entropy(log_probabilities: &[f32]) -> f32 {
 
 /// Places by their keys, the first of equal ones first.
 fn ascending(keys: impl Iterator<Item = (usize, f32)>) -> Vec<usize> {
-    // Keys lie beside their places: a vocabulary is long, and looking each up costs more than its comparison.
     let mut ranked: Vec<(f32, usize)> = keys.map(|(place, key)| (key, place)).collect();
     ranked.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     ranked.into_iter().map(|(_, place)| place).collect()
