@@ -17,7 +17,7 @@ from collections import Counter
 import torch
 from fixture_files import FIXTURES, fresh_folder, generator, random_weights, require_pinned_versions, write_rows
 
-require_pinned_versions("requirements-tasks.txt")
+require_pinned_versions()
 
 from parity_case import V3  # noqa: E402  (after the check)
 from pipeline_texts import SMALL, corpus  # noqa: E402

@@ -2,7 +2,6 @@
 //!
 //! `tests/reference/make_summary_fixtures.py` made the fixtures.
 
-#[allow(unreachable_pub)] // other tests use more of it
 mod common;
 
 use std::cell::RefCell;
