@@ -14,7 +14,7 @@ mod common;
 use std::cell::RefCell;
 use std::fs;
 use std::io::{self, IsTerminal, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -23,6 +23,7 @@ use clap::{Parser, ValueEnum};
 use common::generation::Generation;
 use common::options::{Default, ModelOptions};
 use common::report::{self, Failure};
+use deberta_core::Error;
 use deberta_core::generate::Ended;
 use deberta_core::tasks::{Control, LongText, Summarizer, Summary};
 use indicatif::ProgressBar;
@@ -63,7 +64,6 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), Failure> {
-    let texts = texts(&options.files)?;
     let folder = options.model.directory(Default::Shipped("summarize"))?;
     let mut summarizer = Summarizer::load_with(folder, options.model.load())?;
     let generation = options.generation.over(summarizer.options().clone());
@@ -82,11 +82,22 @@ fn run(options: &Options) -> Result<(), Failure> {
     let raised = stop.clone();
     ctrlc::set_handler(move || raised.store(true, Ordering::Relaxed))?;
     let control = Control::default().cancelled_by(&stop);
+    let sources: Vec<Option<&Path>> = match &options.files[..] {
+        [] => vec![None],
+        files => files.iter().map(|file| Some(file.as_path())).collect(),
+    };
     let mut failed = 0;
-    for (name, text) in &texts {
-        match summarize(&summarizer, text, &control, options.json) {
-            Ok(summary) => print(name, text, &summary, options.json)?,
-            Err(error) if stop.load(Ordering::Relaxed) || texts.len() == 1 => return Err(error),
+    for source in &sources {
+        let name = source.map_or("standard input".to_owned(), |file| {
+            file.display().to_string()
+        });
+        let summary = text(*source, &name).and_then(|text| {
+            let summary = summarize(&summarizer, &text, &control, options.json)?;
+            Ok(print(&name, &text, &summary, options.json)?)
+        });
+        match summary {
+            Ok(()) => (),
+            Err(error) if stop.load(Ordering::Relaxed) || sources.len() == 1 => return Err(error),
             Err(error) => {
                 failed += 1;
                 eprintln!("error: {name}: {}", report::chain(error.as_ref(), ": "));
@@ -95,34 +106,25 @@ fn run(options: &Options) -> Result<(), Failure> {
     }
     match failed {
         0 => Ok(()),
-        _ => Err(format!("{failed} of {} texts have no summary", texts.len()).into()),
+        _ => Err(format!("{failed} of {} texts have no summary", sources.len()).into()),
     }
 }
 
-/// The texts and what they are called.
-fn texts(files: &[PathBuf]) -> Result<Vec<(String, String)>, Failure> {
-    let utf8 = |name: &str, bytes: Vec<u8>| {
-        let text = String::from_utf8(bytes);
-        text.map_err(|e| format!("{name}: not UTF-8 ({})", e.utf8_error()))
-    };
-    if files.is_empty() {
-        let name = "standard input";
-        if io::stdin().is_terminal() {
-            eprintln!("reading a text from {name} (end with Ctrl-D)");
+/// The text of a file, or of standard input.
+fn text(file: Option<&Path>, name: &str) -> Result<String, Failure> {
+    let bytes = match file {
+        Some(file) => fs::read(file).map_err(|e| format!("{name}: {e}"))?,
+        None => {
+            if io::stdin().is_terminal() {
+                eprintln!("reading a text from {name} (end with Ctrl-D)");
+            }
+            let mut bytes = Vec::new();
+            io::stdin().lock().read_to_end(&mut bytes)?;
+            bytes
         }
-        let mut bytes = Vec::new();
-        io::stdin().lock().read_to_end(&mut bytes)?;
-        return Ok(vec![(name.to_owned(), utf8(name, bytes)?)]);
-    }
-    files
-        .iter()
-        .map(|file| {
-            let name = file.display().to_string();
-            let bytes = fs::read(file).map_err(|e| format!("{name}: {e}"))?;
-            let text = utf8(&name, bytes)?;
-            Ok((name, text))
-        })
-        .collect()
+    };
+    let text = String::from_utf8(bytes);
+    Ok(text.map_err(|e| format!("{name}: not UTF-8 ({})", e.utf8_error()))?)
 }
 
 /// Summarises a text, showing the summary as it comes unless it is to be JSON.
@@ -153,7 +155,17 @@ fn summarize(
     let summary = summarizer.summarize_streaming(text, control, &mut show);
     bar.finish_and_clear();
     written.into_inner()?;
-    Ok(summary?)
+    summary.map_err(|error| match error {
+        Error::Argument {
+            name: "text",
+            ref found,
+            ..
+        } if found.parse::<usize>().is_ok() => {
+            let hint = "--long combine reads a long text in parts, --long truncate its beginning";
+            format!("{error}\n{hint}").into()
+        }
+        other => other.into(),
+    })
 }
 
 /// What follows a summary that was shown, or all of it as JSON.

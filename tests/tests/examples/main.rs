@@ -4,6 +4,7 @@ mod forward;
 mod tasks;
 mod texts;
 mod tools;
+mod writing;
 
 use std::fs;
 use std::io::Write;

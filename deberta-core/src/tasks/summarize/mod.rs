@@ -44,7 +44,7 @@ pub struct Summarizer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum LongText {
-    /// It is refused: [`Error::Argument`] says how long it is and how long it may be.
+    /// It is refused: [`Error::Argument`] says how many tokens it has and how many it may have.
     #[default]
     Refuse,
     /// It is cut into parts, at the ends of sentences where there are any, and each part is summarised. The summaries one
@@ -237,9 +237,7 @@ impl Summarizer {
             LongText::Refuse => {
                 return Err(Error::Argument {
                     name: "text",
-                    expected: format!(
-                        "at most {most} tokens, which the model reads at once (LongText says what else can be done)"
-                    ),
+                    expected: format!("at most {most} tokens, which the model reads at once"),
                     found: tokens.to_string(),
                 });
             }
