@@ -1,16 +1,16 @@
 """Disentangled attention of `transformers`, several times faster on short sequences.
 
 The library multiplies every query and key with all 2 x 256 relative positions and gathers from the
-result. For sequences of at most `position_buckets / 2` tokens each distance has its own bucket, so
-only the 2L - 1 rows around distance zero matter, and the gather is a shift of each row by one more
-column than the row above: a view. `check` compares with the library's own function.
+result. A sequence of L tokens has only 2L - 1 distances: with one row for each, that of its bucket,
+the gather is a shift of each row by one more column than the row above: a view. That pays while
+2L - 1 is not much above the number of buckets. `check` compares with the library's own function.
 """
 
 import math
 
 import torch
 from transformers import DebertaV2Model
-from transformers.models.deberta_v2.modeling_deberta_v2 import DisentangledSelfAttention
+from transformers.models.deberta_v2.modeling_deberta_v2 import DisentangledSelfAttention, make_log_bucket_position
 
 LIBRARY = DisentangledSelfAttention.disentangled_attention_bias
 
@@ -24,9 +24,14 @@ def skew(x):
 
 def bias(self, query_layer, key_layer, relative_pos, rel_embeddings, scale_factor):
     length, heads, size = query_layer.shape[-2], self.num_attention_heads, self.attention_head_size
-    if length < 2 or length > self.position_buckets // 2:
+    if length < 2 or length > self.position_buckets:
         return LIBRARY(self, query_layer, key_layer, relative_pos, rel_embeddings, scale_factor)
-    window = rel_embeddings[self.pos_ebd_size - length + 1 : self.pos_ebd_size + length]
+    if length <= self.position_buckets // 2:
+        # Each distance has a bucket of its own.
+        window = rel_embeddings[self.pos_ebd_size - length + 1 : self.pos_ebd_size + length]
+    else:
+        buckets = make_log_bucket_position(torch.arange(1 - length, length), self.position_buckets, self.max_relative_positions)
+        window = rel_embeddings[buckets.long() + self.pos_ebd_size]
 
     def against(content, table):
         # [B*H, L, D] with [2L-1, H*D] -> [B, H, L, 2L-1]
@@ -47,15 +52,16 @@ def install():
 
 @torch.no_grad()
 def check(config):
-    """The patched and the library's encoder agree on random weights and a padded batch."""
+    """The patched and the library's encoder agree on random weights and padded batches."""
     model = DebertaV2Model(config).double().eval()
-    ids = torch.randint(4, config.vocab_size, (3, 40))
-    mask = torch.ones_like(ids)
-    mask[1, 17:] = 0
-    outputs = []
-    for function in (LIBRARY, bias):
-        DisentangledSelfAttention.disentangled_attention_bias = function
-        outputs.append(model(ids, attention_mask=mask).last_hidden_state[mask.bool()])
-    difference = (outputs[0] - outputs[1]).abs().max().item()
-    if difference > 1e-5:
-        raise AssertionError(f"fast attention differs from the library's by {difference}")
+    for length in (40, config.position_buckets * 3 // 4):
+        ids = torch.randint(4, config.vocab_size, (3, length))
+        mask = torch.ones_like(ids)
+        mask[1, 17:] = 0
+        outputs = []
+        for function in (LIBRARY, bias):
+            DisentangledSelfAttention.disentangled_attention_bias = function
+            outputs.append(model(ids, attention_mask=mask).last_hidden_state[mask.bool()])
+        difference = (outputs[0] - outputs[1]).abs().max().item()
+        if difference > 1e-5:
+            raise AssertionError(f"fast attention differs from the library's by {difference}")
