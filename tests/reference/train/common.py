@@ -126,7 +126,7 @@ class Vocabulary:
         return [CLS] + rng.choice(self.processor.nbest_encode_as_ids(text, best))[: limit - 2 if limit else None] + [SEP]
 
 
-def write_tokenizer_files(vocabulary, folder):
+def write_tokenizer_files(vocabulary, folder, length=512):
     """spm.model and a tokenizer.json that says the same: charsmap, single spaces, Unigram with byte fallback.
 
     The file is put together here because `DebertaV2Tokenizer` of transformers 5 drops the model's
@@ -180,7 +180,7 @@ def write_tokenizer_files(vocabulary, folder):
             "split_by_punct": False,
             "clean_up_tokenization_spaces": False,
             "model_input_names": ["input_ids", "attention_mask", "token_type_ids"],
-            "model_max_length": 512,
+            "model_max_length": length,
             "tokenizer_class": "PreTrainedTokenizerFast",
             "vocab_type": "spm",
         },
@@ -291,14 +291,19 @@ class Log:
 # Saving
 
 
-def save_model(model, vocabulary, folder):
-    """config.json, model.safetensors in f16 and the tokenizer's files."""
-    write_tokenizer_files(vocabulary, folder)
+def save_tensors(model, folder):
+    """model.safetensors in f16."""
     tensors = {k: v.detach().to(torch.float16).contiguous() for k, v in model.state_dict().items() if v.is_floating_point()}
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
             raise ValueError(f"{name} does not fit f16")
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def save_model(model, vocabulary, folder):
+    """config.json, model.safetensors in f16 and the tokenizer's files."""
+    write_tokenizer_files(vocabulary, folder)
+    save_tensors(model, folder)
     config = model.config.to_dict()
     for key in ("_name_or_path", "transformers_version", "torch_dtype"):
         config.pop(key, None)
