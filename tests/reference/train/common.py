@@ -126,7 +126,7 @@ class Vocabulary:
         return [CLS] + rng.choice(self.processor.nbest_encode_as_ids(text, best))[: limit - 2 if limit else None] + [SEP]
 
 
-def write_tokenizer_files(vocabulary, folder, length=512):
+def write_tokenizer_files(vocabulary, folder):
     """spm.model and a tokenizer.json that says the same: charsmap, single spaces, Unigram with byte fallback.
 
     The file is put together here because `DebertaV2Tokenizer` of transformers 5 drops the model's
@@ -180,7 +180,7 @@ def write_tokenizer_files(vocabulary, folder, length=512):
             "split_by_punct": False,
             "clean_up_tokenization_spaces": False,
             "model_input_names": ["input_ids", "attention_mask", "token_type_ids"],
-            "model_max_length": length,
+            "model_max_length": 512,
             "tokenizer_class": "PreTrainedTokenizerFast",
             "vocab_type": "spm",
         },
@@ -291,9 +291,10 @@ class Log:
 # Saving
 
 
-def save_tensors(model, folder):
-    """model.safetensors in f16."""
-    tensors = {k: v.detach().to(torch.float16).contiguous() for k, v in model.state_dict().items() if v.is_floating_point()}
+def save_tensors(model, folder, tied=()):
+    """model.safetensors in f16, without those that the library ties to others."""
+    kept = {k: v for k, v in model.state_dict().items() if v.is_floating_point() and k not in tied}
+    tensors = {k: v.detach().to(torch.float16).contiguous() for k, v in kept.items()}
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
             raise ValueError(f"{name} does not fit f16")

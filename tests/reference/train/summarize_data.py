@@ -1,7 +1,7 @@
 """SciTLDR and what `train_summarize.py` makes of it: texts with one sentence to be picked out and written again.
 
-Three kinds of example, from easy to real. Each begins as a list of sentences (lists of piece ids) and the number of the one
-to write, so that for every target token the place in the source is known that it comes from.
+Several kinds of example, from easy to real. Each begins as a list of sentences (lists of piece ids) and the number of the
+one to write, so that for every target token the place in the source is known that it comes from.
 """
 
 import json
@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from common import ASSETS, CLS, SEP
 
-SOURCE = 256  # tokens of an abstract that the encoder reads, [CLS] and [SEP] included
+SOURCE = 256  # tokens of an abstract that training reads, [CLS] and [SEP] included
 MIXED = 192  # of a mixture
+LONGEST = 512  # of a text afterwards
 TARGET = 62  # pieces of a sentence that is to be written at most
 BEST = 6  # segmentations of a sentence that training draws from
 
@@ -29,7 +30,7 @@ def read_abstracts(split):
     return out
 
 
-def source_ids(vocabulary, text, limit=SOURCE):
+def source_ids(vocabulary, text, limit=LONGEST):
     return vocabulary.ids(text, limit=limit)
 
 
@@ -53,7 +54,7 @@ def example(sentences, chosen, limit):
 
 
 class Examples:
-    """Makes examples of training abstracts, all by the generator that is passed."""
+    """Draws sentences of training abstracts, which of them is to be written, and how much is read; all by the generator passed."""
 
     def __init__(self, vocabulary, abstracts):
         self.vocabulary = vocabulary
@@ -85,7 +86,12 @@ class Examples:
             sentences.append([rng.randrange(self.first, self.vocabulary.mask) for _ in range(length)] + [self.stop])
         chosen = rng.randrange(len(sentences))
         sentences[chosen][0] = self.cue
-        return example(sentences, chosen, MIXED)
+        return sentences, chosen, MIXED
+
+    def lone(self, rng):
+        """Any sentence by itself: there are many more of them than best ones."""
+        sentences = [rng.choice(rng.choice(rng.choice(self.abstracts)[0]))]
+        return (sentences, 0, MIXED) if fits(sentences, 0, MIXED) else self.lone(rng)
 
     def mixture(self, rng):
         """The best sentence of an abstract among weak ones of others."""
@@ -94,7 +100,7 @@ class Examples:
         sentences = [rng.choice(rng.choice(self.weak)) for _ in range(rng.randint(0, 3))]
         chosen = rng.randint(0, len(sentences))
         sentences.insert(chosen, good)
-        return example(sentences, chosen, MIXED) if fits(sentences, chosen, MIXED) else self.mixture(rng)
+        return (sentences, chosen, MIXED) if fits(sentences, chosen, MIXED) else self.mixture(rng)
 
     def abstract(self, rng, kept):
         """An abstract without some of its sentences (each kept with that probability); the best of the rest is to be written."""
@@ -104,7 +110,15 @@ class Examples:
             return self.abstract(rng, kept)
         sentences = [rng.choice(pieces[i]) for i in rest]
         chosen = max(range(len(rest)), key=lambda k: scores[rest[k]])
-        return example(sentences, chosen, SOURCE) if fits(sentences, chosen, SOURCE) else self.abstract(rng, kept)
+        return (sentences, chosen, SOURCE) if fits(sentences, chosen, SOURCE) else self.abstract(rng, kept)
+
+    def scrambled(self, sentences, rng):
+        """With pieces drawn at random in place of some, which can only be copied: no sentence like this is known by heart."""
+        share = rng.uniform(0.0, 0.3)
+        return [
+            [rng.randrange(self.first, self.vocabulary.mask) if rng.random() < share else piece for piece in ids[:-1]] + ids[-1:]
+            for ids in sentences
+        ]
 
 
 def fits(sentences, chosen, limit):

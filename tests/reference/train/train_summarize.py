@@ -1,13 +1,15 @@
 """Trains a small encoder-decoder from nothing on SciTLDR and writes models/summarize.
 
-    python train_summarize.py [--resume] [--steps 300 800 1500] [--output DIR]
+    python train_summarize.py [--steps 300 800 1500] [--output DIR]
+    python train_summarize.py --resume --steps 300 800 3100 --scramble 0.5
 
 Two thousand abstracts teach no model to write, but they do teach one to pick: it learns to find the sentence of an abstract
 that says most of what its summary says, and to write that sentence again. Copying comes first, of random pieces; the
-cross-attention is told where each piece lies (guided alignment), without which it would take many times as long to find out.
+cross-attention is told where each piece lies (guided alignment).
 
 A checkpoint is written to $DEBERTA_TRAIN_DIR/summarize every few minutes; `--resume` goes on from there, and as every step
-draws its examples and its dropout by its own number, to the same end.
+draws its examples and its dropout by its own number, to the same end. The second command goes on from the end of the first,
+with a rate that is high again and examples that cannot be known by heart: that is how models/summarize was made.
 """
 
 import argparse
@@ -40,7 +42,7 @@ from common import (
     seed_everything,
     write_tokenizer_files,
 )
-from summarize_data import SOURCE, TARGET, Examples, read_abstracts
+from summarize_data import Examples, example, read_abstracts
 from summarize_scores import copied, rouge, show, summaries
 
 SEED = 20240507
@@ -127,7 +129,7 @@ def build(vocabulary, dropout):
 
 @torch.no_grad()
 def begin_near_copying(model):
-    """First weights with which little is missing to copying; without them training finds the same, but later.
+    """First weights with which little is missing to copying.
 
     Two heads of the first layer look at the token before and at the one before that (their queries' biases are the keys of
     those distances), so that the decoder can ask for what follows what it has written. What its last layer finds in the
@@ -193,12 +195,16 @@ def batch_of(examples, step, args, rng):
     noise, mixture, _ = args.steps
     out, tokens = [], 0
     while tokens < args.tokens:
-        if step < noise:
-            item = examples.noise(rng)
-        elif step < noise + mixture:
-            item = examples.noise(rng) if rng.random() < 0.1 else examples.mixture(rng)
+        scrambled = args.scramble > 0 and rng.random() < args.scramble
+        if step < noise or (step < noise + mixture and rng.random() < 0.1):
+            sentences, chosen, limit = examples.noise(rng)
+        elif scrambled and rng.random() < 0.3:
+            sentences, chosen, limit = examples.lone(rng)
+        elif step < noise + mixture or rng.random() < 0.2:
+            sentences, chosen, limit = examples.mixture(rng)
         else:
-            item = examples.mixture(rng) if rng.random() < 0.2 else examples.abstract(rng, rng.uniform(0.3, 1.0))
+            sentences, chosen, limit = examples.abstract(rng, rng.uniform(0.3, 1.0))
+        item = example(examples.scrambled(sentences, rng) if scrambled else sentences, chosen, limit)
         out.append(item)
         tokens += len(item.source) + 2 * len(item.target)
     # Two batches of like lengths cost less padding than one.
@@ -207,8 +213,8 @@ def batch_of(examples, step, args, rng):
 
 
 def save(model, vocabulary, folder):
-    write_tokenizer_files(vocabulary, folder, SOURCE)
-    save_tensors(model, folder)
+    write_tokenizer_files(vocabulary, folder)
+    save_tensors(model, folder, tied={"decoder.lm_head.weight"})
     config = model.config.to_dict()
     for part in (config, config["encoder"], config["decoder"]):
         for key in ("_name_or_path", "transformers_version", "torch_dtype"):
@@ -230,6 +236,7 @@ def main():
     parser.add_argument("--smoothing", type=float, default=0.05)
     parser.add_argument("--guide", type=float, default=0.5, help="weight of the loss of cross-attention")
     parser.add_argument("--every", type=int, default=500, help="steps between scores on a part of the dev set")
+    parser.add_argument("--scramble", type=float, default=0.0, help="share of the examples in which some pieces are replaced")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--output", type=Path, default=MODELS / "summarize")
     args = parser.parse_args()
