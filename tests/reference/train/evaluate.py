@@ -1,6 +1,6 @@
 """Recomputes what the model cards state, from the shipped files, with the library's own code alone.
 
-    python evaluate.py [--sentiment DIR] [--ner DIR] [--intent DIR] [--only NAME]
+    python evaluate.py [--sentiment DIR] [--ner DIR] [--intent DIR] [--summarize DIR] [--only NAME]
 """
 
 import argparse
@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoTokenizer, pipeline
+from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoTokenizer, EncoderDecoderModel, pipeline
 from transformers.utils import logging
 
 import ner_data
@@ -18,6 +18,8 @@ from everyday import CHECKS as OPINIONS
 from intent_checks import CHECKS as QUESTIONS
 from ner_checks import CHECKS as NAMES
 from scores import generated_scores, intent_scores, logits, sentiment_accuracy, wnut_scores
+from summarize_data import read_abstracts, source_ids
+from summarize_scores import copied, rouge, show as show_rouge, summaries
 from wnut import read_wnut
 
 
@@ -111,16 +113,47 @@ def intent(folder):
     print(f"everyday questions: {hits} of {sum(name is not None for _, name in QUESTIONS)}")
 
 
+def first_with_we(sentences):
+    """What the model could have learnt with one word: abstracts say with it what is new."""
+    return next((s for s in sentences if "we" in s.lower().split()), sentences[0])
+
+
+def summarize(folder):
+    vocabulary = Vocabulary(folder / "spm.model")
+    model = EncoderDecoderModel.from_pretrained(folder, dtype=torch.float32)
+    test = read_abstracts("test")
+    print(f"== {folder}: {sum(p.numel() for p in model.parameters()):,} parameters")
+    found = summaries(model, vocabulary, test)
+    print(f"SciTLDR test ({len(test)} abstracts): {show_rouge(rouge(found, test))}")
+    print("the first sentence:", show_rouge(rouge([s[0] for s, _, _ in test], test)))
+    print("the first sentence with the word we:", show_rouge(rouge([first_with_we(s) for s, _, _ in test], test)))
+    print("the best sentence:", show_rouge(rouge([best_sentence(a) for a in test], test)))
+    print(f"summaries that are a sentence of their text, whole and exact: {copied(found, test):.3f}")
+    whole = [" ".join(sentences) for sentences, _, _ in test]
+    print("abstracts that are longer than what the model reads:", sum(vocabulary.ids(t) != source_ids(vocabulary, t) for t in whole))
+    train = {" ".join(sentences) for sentences, _, _ in read_abstracts("train")}
+    print("test abstracts that are training abstracts:", sum(t in train for t in whole))
+    print("tokenizer.json and spm.model differ on:", agreement(folder, whole), "of", len(test))
+    for (sentences, references, _), summary in list(zip(test, found))[:8]:
+        print(f"  {summary}\n    for: {references[0]}")
+
+
+def best_sentence(abstract):
+    """By ROUGE-1 with the summaries: what no choice of one sentence can beat."""
+    return max(abstract[0], key=lambda s: rouge([s], [abstract])[0])
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--sentiment", type=Path, default=MODELS / "sentiment")
     parser.add_argument("--ner", type=Path, default=MODELS / "ner")
     parser.add_argument("--intent", type=Path, default=MODELS / "intent")
-    parser.add_argument("--only", choices=("sentiment", "ner", "intent"))
+    parser.add_argument("--summarize", type=Path, default=MODELS / "summarize")
+    parser.add_argument("--only", choices=("sentiment", "ner", "intent", "summarize"))
     args = parser.parse_args()
     seed_everything(0)
     logging.set_verbosity_error()
-    for name, report in (("sentiment", sentiment), ("ner", ner), ("intent", intent)):
+    for name, report in (("sentiment", sentiment), ("ner", ner), ("intent", intent), ("summarize", summarize)):
         if args.only in (None, name):
             report(getattr(args, name))
 
