@@ -1,6 +1,6 @@
 //! The models that ship do what their cards say.
 
-use deberta_core::tasks::{Classification, Input};
+use deberta_core::tasks::{Classification, Input, LongText, Summarizer};
 use deberta_core::{TextClassifier, TokenClassifier};
 use deberta_tests::{asset, workspace_root};
 
@@ -124,4 +124,50 @@ fn the_intent_model_reaches_its_accuracy() {
     let right = share(&|label, answer| answer[0].score >= 0.5 && answer[0].label == label);
     let right = right * rows.len() as f64 / sure as f64;
     assert!(right > first && sure > 2500, "{right} of {sure}");
+}
+
+/// What `generate` of `transformers` writes with these files, greedily and with four beams.
+#[test]
+fn the_summarizer_picks_the_sentence_that_says_what_is_new() {
+    let text = "Pretrained encoders are slow on ordinary processors. Much work has gone into making them smaller, but \
+        little into making the kernels faster. In this paper, we present a library that runs such encoders on the \
+        processor without an interpreter. It reads the published weights as they are. On three machines it is twice as \
+        fast as the reference, with the same answers to four digits.";
+    let summarizer = Summarizer::load(workspace_root().join("models/summarize")).unwrap();
+    let mut beams = summarizer.options().clone();
+    beams.num_beams = 4;
+    let expected = "In this paper, we present a library that runs such encoders on the processor without an interpreter.";
+    assert_eq!(summarizer.summarize(text).unwrap().text, expected);
+    let summarizer = summarizer.with_options(beams);
+    assert_eq!(summarizer.summarize(text).unwrap().text, expected);
+}
+
+#[test]
+fn most_summaries_are_a_sentence_of_their_text() {
+    let Some(path) = asset("datasets/scitldr/test.jsonl") else {
+        return;
+    };
+    let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let abstracts: Vec<Vec<String>> = std::fs::read_to_string(path)
+        .unwrap()
+        .lines()
+        .map(|line| {
+            let row: serde_json::Value = serde_json::from_str(line).unwrap();
+            let sentences = row["source"].as_array().unwrap().iter();
+            sentences.map(|s| one_line(s.as_str().unwrap())).collect()
+        })
+        .collect();
+    assert_eq!(abstracts.len(), 618);
+    let texts: Vec<String> = abstracts.iter().map(|a| a.join(" ")).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let summarizer = Summarizer::load(workspace_root().join("models/summarize"))
+        .unwrap()
+        .with_long_texts(LongText::Truncate);
+    let summaries = summarizer.summarize_batch(&texts).unwrap();
+    let copied = summaries
+        .iter()
+        .zip(&abstracts)
+        .filter(|(summary, sentences)| sentences.contains(&summary.text));
+    let share = copied.count() as f64 / abstracts.len() as f64;
+    assert!((0.62..0.66).contains(&share), "copied whole {share}");
 }
