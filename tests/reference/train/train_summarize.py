@@ -115,7 +115,8 @@ def build(vocabulary, dropout):
         is_decoder=True,
         add_cross_attention=True,
     )
-    fast_attention.check(encoder)
+    # Also one at which buckets hold several distances.
+    fast_attention.check(encoder, (40, 192))
     fast_attention.install()
     config = EncoderDecoderConfig.from_encoder_decoder_configs(encoder, decoder)
     config.decoder_start_token_id, config.eos_token_id, config.pad_token_id = CLS, SEP, PAD
