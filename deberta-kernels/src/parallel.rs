@@ -1,6 +1,7 @@
 //! How work is given to the threads of the current rayon pool.
 
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Tasks per thread, so that no thread waits long for the last.
 const TASKS_PER_THREAD: usize = 3;
@@ -17,4 +18,18 @@ pub(crate) fn parallel(tasks: usize, run: impl Fn(usize) + Sync + Send) {
     } else {
         (0..tasks).into_par_iter().with_max_len(1).for_each(run);
     }
+}
+
+/// Runs items `0..items` on the current pool, each thread a few spans of them; all here where there is less work than
+/// `grain` for each of two: waking another thread takes longer than what it would do.
+pub(crate) fn parallel_spans(
+    items: usize,
+    work: usize,
+    grain: usize,
+    run: impl Fn(Range<usize>) + Sync + Send,
+) {
+    let tasks = (work / grain).clamp(1, wanted_tasks()).min(items);
+    parallel(tasks, |index| {
+        run(items * index / tasks..items * (index + 1) / tasks);
+    });
 }

@@ -98,7 +98,8 @@ fn every_head_size_and_number_of_slots_equals_the_oracle() {
 
 #[test]
 fn bits_do_not_depend_on_threads_company_nor_place() {
-    let cache = Cache::new(12, 64, &[64, 1, 300, 17, 128, 64], 400);
+    // Enough work for several threads.
+    let cache = Cache::new(12, 64, &[640, 1, 300, 17, 1280, 64], 1600);
     for isa in isas() {
         let run = |threads| pool(threads).install(|| cache.run(isa));
         let whole = run(1);

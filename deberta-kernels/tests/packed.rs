@@ -86,11 +86,14 @@ fn every_row_equals_the_oracle_and_cross_attention() {
 
 #[test]
 fn bits_do_not_depend_on_threads_nor_on_company() {
-    let operands = operands(2, 24);
+    // Enough work for several threads.
+    let (mut operands, rows) = (operands(6, 24), ROWS.repeat(20));
+    let copies = vec![operands.query.view(); 20];
+    operands.query = ndarray::concatenate(ndarray::Axis(0), &copies).unwrap();
     for isa in isas() {
         for precision in PRECISIONS {
             let packed = pool(3).install(|| pack(isa, precision, &operands));
-            let run = |threads| pool(threads).install(|| attend(&packed, &operands, &ROWS));
+            let run = |threads| pool(threads).install(|| attend(&packed, &operands, &rows));
             let whole = run(1);
             for threads in [2, 4] {
                 assert_eq!(whole, run(threads), "{} {threads} threads", isa.name());

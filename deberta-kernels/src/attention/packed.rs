@@ -4,7 +4,7 @@ use super::tables::of_attention;
 use super::tile::{self, Head, Packed, Sight};
 use super::{head_size, rows_of_head, target};
 use crate::gemm::Precision;
-use crate::parallel::parallel;
+use crate::parallel::parallel_spans;
 use crate::shape::{check_bounds, check_len, check_matrix};
 use crate::{Isa, KernelError};
 use ndarray::{ArrayView2, ArrayViewMut2};
@@ -177,29 +177,35 @@ pub fn attend_packed(
     scale: f32,
     mut out: ArrayViewMut2<'_, f32>,
 ) -> Result<(), KernelError> {
+    /// Multiply-adds that are worth a thread: some 20 microseconds.
+    const GRAIN: usize = 1 << 20;
     packed.check(&query, sequence_of_row, &out.view())?;
     let (heads, size) = (packed.heads, packed.size);
     let target = target(&mut out);
     // Taken, not borrowed: while this thread waits for others it may run another call.
     let mut runs = RUNS.take();
     runs.clear();
-    let mut first = 0;
+    let (mut first, mut keys) = (0, 0);
     for run in sequence_of_row.chunk_by(|a, b| a == b) {
         runs.push(first..first + run.len());
         first += run.len();
+        keys += run.len() * packed.lengths[run[0] as usize];
     }
-    parallel(runs.len() * heads, |index| {
-        let (rows, head) = (&runs[index / heads], index % heads);
-        let sequence = sequence_of_row[rows.start] as usize;
-        let columns = head * size..(head + 1) * size;
-        let inputs = Head {
-            query: rows_of_head(query, rows, &columns),
-            scale,
-            ..plain_head(size, packed.precision, packed.lengths[sequence])
-        };
-        let keys_values = &packed.packed[sequence * heads + head];
-        let part = target.part(rows.clone(), columns);
-        tile::attend_packed(packed.isa, &inputs, keys_values, 0..rows.len(), part);
+    let work = 2 * keys * heads * size;
+    parallel_spans(runs.len() * heads, work, GRAIN, |items| {
+        for item in items {
+            let (rows, head) = (&runs[item / heads], item % heads);
+            let sequence = sequence_of_row[rows.start] as usize;
+            let columns = head * size..(head + 1) * size;
+            let inputs = Head {
+                query: rows_of_head(query, rows, &columns),
+                scale,
+                ..plain_head(size, packed.precision, packed.lengths[sequence])
+            };
+            let keys_values = &packed.packed[sequence * heads + head];
+            let part = target.part(rows.clone(), columns);
+            tile::attend_packed(packed.isa, &inputs, keys_values, 0..rows.len(), part);
+        }
     });
     RUNS.set(runs);
     Ok(())
