@@ -68,15 +68,35 @@ fn facts(found: &Inspection) -> Table {
     );
     row("attention", attention(found));
     row("vocabulary", format!("{} rows", found.vocabulary_rows));
+    if let Some(decoder) = &found.decoder {
+        row(
+            "decoder",
+            format!(
+                "{}, layers {}, hidden {}, heads {} of {}, feed-forward {}, at most {} tokens",
+                decoder.family,
+                decoder.num_hidden_layers,
+                decoder.hidden_size,
+                decoder.num_attention_heads,
+                decoder.head_size(),
+                decoder.intermediate_size,
+                decoder.max_length()
+            ),
+        );
+    }
     let parameters = &found.parameters;
     row(
         "parameters",
         format!(
-            "{} ({} embeddings, {} layers, {} heads)",
+            "{} ({} embeddings, {} layers, {} {})",
             count(parameters.total()),
             count(parameters.embeddings),
             count(parameters.layers),
-            count(parameters.heads)
+            count(parameters.heads + parameters.decoder),
+            if found.decoder.is_some() {
+                "decoder"
+            } else {
+                "heads"
+            }
         ),
     );
     let files = checkpoint.files().len();
@@ -100,15 +120,17 @@ fn facts(found: &Inspection) -> Table {
             prefix.to_owned()
         },
     );
-    row(
-        "head",
-        format!("{}{}", found.head, decoder(found, found.head)),
-    );
-    let heads = found
-        .heads
-        .iter()
-        .map(|&head| format!("{head}{}", decoder(found, head)));
-    row("heads with weights", list(heads));
+    if found.decoder.is_none() {
+        row(
+            "head",
+            format!("{}{}", found.head, remark(found, found.head)),
+        );
+        let heads = found
+            .heads
+            .iter()
+            .map(|&head| format!("{head}{}", remark(found, head)));
+        row("heads with weights", list(heads));
+    }
     let classifies = matches!(
         found.head,
         HeadKind::SequenceClassification | HeadKind::TokenClassification
@@ -181,7 +203,7 @@ fn attention(found: &Inspection) -> String {
 }
 
 /// A remark behind the masked-language-model head.
-fn decoder(found: &Inspection, head: HeadKind) -> &'static str {
+fn remark(found: &Inspection, head: HeadKind) -> &'static str {
     match head {
         HeadKind::MaskedLm if found.enhanced_mask_decoder => " (with the enhanced mask decoder)",
         _ => "",
@@ -202,7 +224,10 @@ fn memory(found: &Inspection) -> Table {
     let mut table = table();
     table.set_header([
         "held as",
-        "layers and heads",
+        match found.decoder {
+            Some(_) => "layers and decoder",
+            None => "layers and heads",
+        },
         "position tables",
         "embeddings",
         "together",
@@ -217,12 +242,14 @@ fn memory(found: &Inspection) -> Table {
     // What is rounded to 8 bits is held in no other way.
     let first = if found.checkpoint.is_int8() { 2 } else { 0 };
     for &(name, bytes) in &forms[first..] {
+        let of = |values: usize, bytes: f64| values as f64 * bytes;
+        // A decoder has 16 bits where the encoder has 8.
+        let decoder = of(parameters.decoder, f64::max(bytes, 2.0));
         let parts = [
-            parameters.layers + parameters.heads,
-            found.position_values,
-            parameters.embeddings,
-        ]
-        .map(|values| values as f64 * bytes);
+            of(parameters.layers + parameters.heads, bytes) + decoder,
+            of(found.position_values, bytes),
+            of(parameters.embeddings, bytes),
+        ];
         let mut row = vec![name.to_owned()];
         row.extend(parts.map(size));
         row.push(size(parts.iter().sum()));

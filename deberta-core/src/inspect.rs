@@ -13,7 +13,9 @@ use std::path::Path;
 
 use tokenizer_spm::deberta::DebertaTokenizer;
 
-use crate::checkpoint::{Checkpoint, Format, Scope, TensorInfo};
+use crate::checkpoint::{Checkpoint, Format, Scope, TensorInfo, TensorSpec};
+use crate::config::{self, DecoderConfig};
+use crate::encoder_decoder::decoder_tensors;
 use crate::model::{HeadChoice, Layout};
 use crate::{Config, Error, HeadKind};
 
@@ -21,8 +23,10 @@ use crate::{Config, Error, HeadKind};
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Inspection {
-    /// The configuration.
+    /// The configuration; of an encoder-decoder model, that of the encoder.
     pub config: Config,
+    /// That of the decoder, where there is one.
+    pub decoder: Option<DecoderConfig>,
     /// The weights files.
     pub checkpoint: Checkpoint,
     /// The head that [`HeadChoice::Auto`] loads.
@@ -58,6 +62,8 @@ pub struct Parameters {
     pub layers: usize,
     /// Of the heads, all that are there.
     pub heads: usize,
+    /// Of the decoder and what leads to it, embeddings and all.
+    pub decoder: usize,
     /// Of tensors that nothing uses.
     pub unused: usize,
 }
@@ -65,7 +71,7 @@ pub struct Parameters {
 impl Parameters {
     /// All that something uses.
     pub fn total(&self) -> usize {
-        self.embeddings + self.layers + self.heads
+        self.embeddings + self.layers + self.heads + self.decoder
     }
 }
 
@@ -75,10 +81,16 @@ impl Parameters {
 /// Where the configuration or the weights cannot be read at all. That they do not fit each other is a warning.
 pub fn inspect(folder: impl AsRef<Path>) -> Result<Inspection, Error> {
     let folder = folder.as_ref();
-    let config = Config::from_file(folder.join("config.json"))?;
+    let (config, both) = config::with_or_without_decoder(&folder.join("config.json"))?;
     let checkpoint = Checkpoint::open(folder)?;
-    let head = HeadChoice::Auto.resolve(&config);
+    let head = match both {
+        Some(_) => HeadKind::Base,
+        None => HeadChoice::Auto.resolve(&config),
+    };
     let mut warnings = Vec::new();
+    let decoder = both.as_ref().map(|both| decoder_tensors(both, &checkpoint));
+    let decoder = decoder.unwrap_or_default();
+    warnings.extend(checkpoint.verify(&decoder).err().map(|e| e.to_string()));
 
     let fitting = |head| {
         let layout = Layout::new(&config, &checkpoint, head)?;
@@ -108,7 +120,7 @@ pub fn inspect(folder: impl AsRef<Path>) -> Result<Inspection, Error> {
         let all = HeadKind::ALL.into_iter();
         layouts.extend(all.filter_map(|head| Layout::new(&config, &checkpoint, head).ok()));
     }
-    let (parameters, unused) = count(&checkpoint, &base, &layouts);
+    let (parameters, unused) = count(&checkpoint, &base, &layouts, &decoder);
     let vocabulary_rows = checkpoint
         .shape(Scope::Encoder, "embeddings.word_embeddings.weight")
         .and_then(|shape| shape.first().copied())
@@ -118,6 +130,7 @@ pub fn inspect(folder: impl AsRef<Path>) -> Result<Inspection, Error> {
         interleaved: base.attention.interleaved,
         position_values: base.position_values(&config),
         config,
+        decoder: both.map(|both| both.decoder),
         checkpoint,
         head,
         heads,
@@ -134,11 +147,17 @@ pub fn inspect(folder: impl AsRef<Path>) -> Result<Inspection, Error> {
 }
 
 /// Parameters by part, and the names of tensors that nothing uses.
-fn count(checkpoint: &Checkpoint, base: &Layout, used: &[Layout]) -> (Parameters, Vec<String>) {
-    let is = |layout: &Layout, tensor: &TensorInfo<'_>| {
-        let mut specs = layout.tensors.iter();
+fn count(
+    checkpoint: &Checkpoint,
+    base: &Layout,
+    used: &[Layout],
+    decoder: &[TensorSpec],
+) -> (Parameters, Vec<String>) {
+    let among = |specs: &[TensorSpec], tensor: &TensorInfo<'_>| {
+        let mut specs = specs.iter();
         specs.any(|spec| spec.scope == tensor.scope() && spec.name == tensor.canonical_name())
     };
+    let is = |layout: &Layout, tensor: &TensorInfo<'_>| among(&layout.tensors, tensor);
     let (mut parameters, mut unused) = (Parameters::default(), Vec::new());
     for tensor in checkpoint.tensors().filter(|t| !t.is_constant()) {
         if checkpoint.is_int8() && is_made(&tensor) && is(base, &tensor) {
@@ -152,6 +171,8 @@ fn count(checkpoint: &Checkpoint, base: &Layout, used: &[Layout]) -> (Parameters
             }
         } else if used.iter().any(|layout| is(layout, &tensor)) {
             &mut parameters.heads
+        } else if among(decoder, &tensor) {
+            &mut parameters.decoder
         } else {
             unused.push(tensor.name().to_owned());
             &mut parameters.unused
@@ -173,7 +194,9 @@ impl Inspection {
     fn doubts(&self) -> Vec<String> {
         let mut doubts = Vec::new();
         let mut doubt = |text: String| doubts.push(text);
-        if self.config.architectures.is_empty() {
+        if self.decoder.is_some() {
+            // It is loaded whole.
+        } else if self.config.architectures.is_empty() {
             doubt(
                 "config.json names no architecture: without a choice of yours no head is loaded"
                     .to_owned(),

@@ -5,6 +5,8 @@ use super::{Config, DecoderConfig};
 use crate::Error;
 use std::path::Path;
 
+pub(super) const MODEL_TYPE: &str = "encoder-decoder";
+
 /// The configuration of a DeBERTa encoder with an autoregressive decoder, `model_type` `encoder-decoder`: what
 /// `EncoderDecoderModel` of `transformers` saves.
 ///
@@ -44,9 +46,12 @@ impl EncoderDecoderConfig {
     /// # Errors
     /// As [`EncoderDecoderConfig::from_file`].
     pub fn from_json(json: &str, source: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::read(&Keys::parse(json, source.as_ref())?)
+    }
+
+    fn read(keys: &Keys) -> Result<Self, Error> {
         const EXPECTED: &str = "expected encoder-decoder";
-        let keys = Keys::parse(json, source.as_ref())?;
-        if keys.model_type(EXPECTED)? != "encoder-decoder" {
+        if keys.model_type(EXPECTED)? != MODEL_TYPE {
             let reason = format!("has no decoder; {EXPECTED}");
             return Err(keys.unsupported_type(&reason));
         }
@@ -70,4 +75,16 @@ impl EncoderDecoderConfig {
     pub fn has_projection(&self) -> bool {
         self.encoder.hidden_size != self.decoder.hidden_size
     }
+}
+
+/// Reads a `config.json` with a decoder or without.
+pub(crate) fn with_or_without_decoder(
+    path: &Path,
+) -> Result<(Config, Option<EncoderDecoderConfig>), Error> {
+    let keys = Keys::parse(&read::text(path)?, path)?;
+    if keys.model_type("").is_ok_and(|name| name == MODEL_TYPE) {
+        let both = EncoderDecoderConfig::read(&keys)?;
+        return Ok((both.encoder.clone(), Some(both)));
+    }
+    Ok((Config::read(&keys)?, None))
 }

@@ -20,6 +20,7 @@ use read::Keys;
 
 pub use decoder::{DecoderConfig, DecoderFamily};
 pub use encoder_decoder::EncoderDecoderConfig;
+pub(crate) use encoder_decoder::with_or_without_decoder;
 pub use labels::{Labels, ProblemType};
 pub(crate) use validate::{Unfit, second_generation};
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use deberta_kernels::Activation;
 use serde_json::{Map, Value};
 
-use super::{Family, PosAttType};
+use super::{Family, PosAttType, encoder_decoder};
 use crate::Error;
 
 /// An object in a configuration file, and its place for errors.
@@ -69,7 +69,7 @@ impl Keys {
         match self.model_type(SUPPORTED)? {
             "deberta" => Ok(Family::V1),
             "deberta-v2" => Ok(Family::V2),
-            "encoder-decoder" => {
+            encoder_decoder::MODEL_TYPE => {
                 Err(self.unsupported_type("is what EncoderDecoder and Summarizer load"))
             }
             _ => Err(self.unsupported_type(&format!("is not supported; {SUPPORTED}"))),

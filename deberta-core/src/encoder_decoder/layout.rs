@@ -80,6 +80,14 @@ impl DecoderLayout {
     }
 }
 
+/// The tensors of the decoder that a configuration describes, as a checkpoint calls them.
+pub(crate) fn decoder_tensors(
+    config: &EncoderDecoderConfig,
+    checkpoint: &Checkpoint,
+) -> Vec<TensorSpec> {
+    DecoderLayout::new(config, checkpoint).tensors
+}
+
 /// BERT and RoBERTa, whose encoders differ by a name and whose heads by several.
 fn bert(list: &mut Collector<'_>, config: &DecoderConfig, family: &str) -> DecoderLayout {
     let name = |part: &str| format!("{DECODER}{family}.{part}");

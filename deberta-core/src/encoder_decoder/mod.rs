@@ -15,6 +15,8 @@ mod decoder;
 mod layer;
 mod layout;
 
+pub(crate) use layout::decoder_tensors;
+
 use crate::checkpoint::Checkpoint;
 use crate::config::EncoderDecoderConfig;
 use crate::generate::{Generated, GenerationOptions, NextToken, Watch, generate_watched};

@@ -3,6 +3,7 @@
 //! * `reference`: the reference's numbers and tokens, whatever the batch and the threads.
 //! * `course`: hearing of tokens, and ending a search.
 //! * `refusals`: what is refused, and how.
+//! * `inspection`: what `inspect` tells of a directory.
 //!
 //! Fixtures are folders below `tests/fixtures/generation`, written by `tests/reference/make_generation_fixtures.py`.
 
@@ -10,6 +11,7 @@
 mod common;
 
 mod course;
+mod inspection;
 mod reference;
 mod refusals;
 
