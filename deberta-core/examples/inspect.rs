@@ -72,14 +72,14 @@ fn facts(found: &Inspection) -> Table {
         row(
             "decoder",
             format!(
-                "{}, layers {}, hidden {}, heads {} of {}, feed-forward {}, at most {} tokens",
+                "{}, layers {}, hidden {}, heads {} of {}, feed-forward {}, {} positions",
                 decoder.family,
                 decoder.num_hidden_layers,
                 decoder.hidden_size,
                 decoder.num_attention_heads,
                 decoder.head_size(),
                 decoder.intermediate_size,
-                decoder.max_length()
+                decoder.positions()
             ),
         );
     }

@@ -17,6 +17,7 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
@@ -77,10 +78,7 @@ fn run(options: &Options) -> Result<(), Failure> {
     if let Some(tokens) = options.max_input {
         summarizer = summarizer.with_max_input(tokens)?;
     }
-    // Ctrl-C ends the work between two tokens, so that the terminal is left in order.
-    let stop = std::sync::Arc::new(AtomicBool::new(false));
-    let raised = stop.clone();
-    ctrlc::set_handler(move || raised.store(true, Ordering::Relaxed))?;
+    let stop = Arc::new(AtomicBool::new(false));
     let control = Control::default().cancelled_by(&stop);
     let sources: Vec<Option<&Path>> = match &options.files[..] {
         [] => vec![None],
@@ -92,6 +90,7 @@ fn run(options: &Options) -> Result<(), Failure> {
             file.display().to_string()
         });
         let summary = text(*source, &name).and_then(|text| {
+            end_between_tokens(&stop)?;
             let summary = summarize(&summarizer, &text, &control, options.json)?;
             Ok(print(&name, &text, &summary, options.json)?)
         });
@@ -108,6 +107,15 @@ fn run(options: &Options) -> Result<(), Failure> {
         0 => Ok(()),
         _ => Err(format!("{failed} of {} texts have no summary", sources.len()).into()),
     }
+}
+
+/// Lets Ctrl-C end the work between two tokens, so that the terminal is left in order. Before there is any work, it ends
+/// the program as ever.
+fn end_between_tokens(stop: &Arc<AtomicBool>) -> Result<(), Failure> {
+    static SET: Once = Once::new();
+    let (mut set, raised) = (Ok(()), stop.clone());
+    SET.call_once(|| set = ctrlc::set_handler(move || raised.store(true, Ordering::Relaxed)));
+    Ok(set?)
 }
 
 /// The text of a file, or of standard input.
@@ -139,7 +147,8 @@ fn summarize(
     if !bar.is_hidden() {
         bar.enable_steady_tick(Duration::from_millis(100));
     }
-    let written: RefCell<io::Result<()>> = RefCell::new(Ok(()));
+    // Bytes that were shown, or why they could not be.
+    let written: RefCell<io::Result<usize>> = RefCell::new(Ok(0));
     let mut show = |piece: &str| {
         if json {
             bar.set_message(format!("… {}", piece.trim()));
@@ -148,13 +157,16 @@ fn summarize(
         bar.finish_and_clear();
         let mut out = io::stdout().lock();
         let mut written = written.borrow_mut();
-        if written.is_ok() {
-            *written = write!(out, "{piece}").and_then(|()| out.flush());
+        if let Ok(before) = *written {
+            let shown = write!(out, "{piece}").and_then(|()| out.flush());
+            *written = shown.map(|()| before + piece.len());
         }
     };
     let summary = summarizer.summarize_streaming(text, control, &mut show);
     bar.finish_and_clear();
-    written.into_inner()?;
+    if written.into_inner()? > 0 && summary.is_err() {
+        println!(); // what is said next does not belong to what was written
+    }
     summary.map_err(|error| match error {
         Error::Argument {
             name: "text",

@@ -220,6 +220,31 @@ fn parts_of_a_long_text_are_summarised_and_then_their_summaries() {
     }
 }
 
+/// Rows that fill the decoder's table up are no words: they have no text, and where nothing else is written about any part
+/// of a text, nothing is its summary.
+#[test]
+fn tokens_without_a_word_have_no_text() {
+    let copy = ModelCopy::of("summaries/bert", "few-words");
+    let copy = copy.json("decoder_tokenizer/tokenizer.json", |json| {
+        let words = json["model"]["vocab"]
+            .as_object_mut()
+            .expect("a vocabulary");
+        words.retain(|_, id| id.as_u64().expect("an id") < 5);
+    });
+    let summarizer = Summarizer::load(copy.folder()).expect("few words");
+    let found = summarizer
+        .summarize("Anna works in Berlin.")
+        .expect("a summary");
+    assert_eq!(found.text, "");
+    let summarizer = summarizer.with_long_texts(LongText::Combine);
+    let summarizer = summarizer.with_max_input(24).expect("enough room");
+    let found = summarizer.summarize(&long()).expect("a summary");
+    assert!(found.text.is_empty() && found.parts > 3, "{found:?}");
+    let mut hear = |piece: &str| panic!("{piece}");
+    let streamed = summarizer.summarize_streaming(&long(), &Control::default(), &mut hear);
+    assert_eq!(streamed.expect("a summary"), found);
+}
+
 #[test]
 fn cancelled_work_is_an_error_and_ends() {
     let summarizer = load("roberta");

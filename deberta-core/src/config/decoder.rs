@@ -25,7 +25,7 @@ pub struct DecoderConfig {
     pub hidden_act: Activation,
     /// Added to the variance in every LayerNorm.
     pub layer_norm_eps: f32,
-    /// Rows of the absolute position table: see [`DecoderConfig::max_length`].
+    /// Rows of the absolute position table: see [`DecoderConfig::positions`].
     pub max_position_embeddings: usize,
     /// Rows of the token type table, the first of which all tokens have; 0: there is none.
     pub type_vocab_size: usize,
@@ -67,8 +67,8 @@ impl DecoderConfig {
         self.hidden_size / self.num_attention_heads
     }
 
-    /// The most tokens that it can have written: those for which there are positions.
-    pub fn max_length(&self) -> usize {
+    /// The most tokens that it reads: those for which there are positions.
+    pub fn positions(&self) -> usize {
         self.max_position_embeddings - self.first_position()
     }
 
@@ -97,9 +97,14 @@ impl DecoderConfig {
         let family = family(keys)?;
         for key in ["is_decoder", "add_cross_attention"] {
             let matters = family != DecoderFamily::Gpt2 || key == "add_cross_attention";
-            if matters && !keys.flag(key, true)? {
+            if matters && !keys.flag(key, false)? {
                 let expected = "true, for a decoder that attends to an encoder";
-                return Err(keys.refuse(key, "false", expected));
+                let found = if keys.get(key).is_some() {
+                    "false"
+                } else {
+                    "nothing"
+                };
+                return Err(keys.refuse(key, found, expected));
             }
         }
         let config = match family {

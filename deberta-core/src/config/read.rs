@@ -70,7 +70,7 @@ impl Keys {
             "deberta" => Ok(Family::V1),
             "deberta-v2" => Ok(Family::V2),
             encoder_decoder::MODEL_TYPE => {
-                Err(self.unsupported_type("is what EncoderDecoder and Summarizer load"))
+                Err(self.unsupported_type("has a decoder: it is loaded by EncoderDecoder and Summarizer (the examples generate and summarize)"))
             }
             _ => Err(self.unsupported_type(&format!("is not supported; {SUPPORTED}"))),
         }

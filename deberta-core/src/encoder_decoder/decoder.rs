@@ -95,11 +95,6 @@ impl Decoder {
         self.words.rows()
     }
 
-    /// The most tokens that a sequence can have.
-    pub(super) fn max_length(&self) -> usize {
-        self.config.max_length()
-    }
-
     pub(super) fn heads(&self) -> usize {
         self.config.num_attention_heads
     }

@@ -56,6 +56,15 @@ pub(super) enum Projection {
 
 /// What precedes the decoder's tensors.
 const DECODER: &str = "decoder.";
+/// What lies between the encoder and the decoder.
+const PROJECTION: &str = "enc_to_dec_proj";
+
+/// Whether a tensor is one of the decoder's, or of what leads to it.
+pub(super) fn is_of_decoder(name: &str) -> bool {
+    [DECODER, PROJECTION]
+        .iter()
+        .any(|part| name.starts_with(part))
+}
 
 impl DecoderLayout {
     pub(super) fn new(config: &EncoderDecoderConfig, checkpoint: &Checkpoint) -> Self {
@@ -68,7 +77,7 @@ impl DecoderLayout {
             tensors: Vec::new(),
         };
         let projection = projection
-            .map(|(outputs, inputs)| list.affine("enc_to_dec_proj", &[outputs, inputs], outputs));
+            .map(|(outputs, inputs)| list.affine(PROJECTION, &[outputs, inputs], outputs));
         let mut layout = match config.family {
             DecoderFamily::Bert => bert(&mut list, config, "bert"),
             DecoderFamily::Roberta => bert(&mut list, config, "roberta"),
@@ -277,20 +286,18 @@ impl Collector<'_> {
         rows.copied().unwrap_or(config.vocab_size)
     }
 
-    /// The weight that scores words. Where it is the word embeddings, older files have them under both names.
+    /// The weight that scores words: what a file calls so, or where it has no such tensor and they are tied, the word
+    /// embeddings. As the reference has it, two tables are two tables, whatever the configuration says.
     fn scores(&mut self, config: &DecoderConfig, words: &TensorSpec, own: &str) -> TensorSpec {
-        let shape = [self.vocabulary(config, words), config.hidden_size];
-        if !config.tie_word_embeddings {
-            return self.tensor(own, &shape);
+        if config.tie_word_embeddings && (words.name == own || !self.has(own)) {
+            return words.clone();
         }
-        if self.has(own) && words.name != own {
-            self.tensor(own, &shape);
-        }
-        words.clone()
+        let rows = self.vocabulary(config, words);
+        self.tensor(own, &[rows, config.hidden_size])
     }
 
     /// The bias of the scores, which is in the file under one of two names, or both: the head's own parameter, and that
-    /// of its linear layer, which is what counts where the two are not tied.
+    /// of its linear layer, which is what counts.
     fn scores_bias(
         &mut self,
         config: &DecoderConfig,
@@ -298,19 +305,15 @@ impl Collector<'_> {
         of_layer: &str,
         words: &TensorSpec,
     ) -> TensorSpec {
-        let (first, second) = match config.tie_word_embeddings {
-            true => (own, of_layer),
-            false => (of_layer, own),
-        };
-        let (mut name, mut other) = (first, second);
-        if !self.has(name) && self.has(other) {
-            (name, other) = (other, name);
-        }
         let rows = self.vocabulary(config, words);
-        if self.has(other) {
-            self.tensor(other, &[rows]);
+        match (self.has(own), self.has(of_layer)) {
+            (true, true) => {
+                self.tensor(own, &[rows]);
+                self.tensor(of_layer, &[rows])
+            }
+            (false, true) => self.tensor(of_layer, &[rows]),
+            (_, false) => self.tensor(own, &[rows]),
         }
-        self.tensor(name, &[rows])
     }
 
     fn keep(&mut self, spec: TensorSpec) -> TensorSpec {

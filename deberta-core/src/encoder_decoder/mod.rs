@@ -16,6 +16,7 @@ mod layer;
 mod layout;
 
 pub(crate) use layout::decoder_tensors;
+use layout::is_of_decoder;
 
 use crate::checkpoint::Checkpoint;
 use crate::config::EncoderDecoderConfig;
@@ -50,12 +51,14 @@ impl EncoderDecoder {
         let folder = folder.as_ref();
         let config = EncoderDecoderConfig::from_file(folder.join("config.json"))?;
         let options = options.head(HeadKind::Base);
-        let encoder = Model::with_config(config.encoder.clone(), folder, options)?;
+        let encoder = Model::with_config(config.encoder.clone(), folder, options)
+            .map_err(|error| about(error, |name| !is_of_decoder(name)))?;
         let precision = encoder.precision();
-        let (decoder, unused) = encoder.install(|| {
+        let loaded = encoder.install(|| {
             let checkpoint = Checkpoint::open(folder)?;
             Decoder::load(&config, &checkpoint, precision)
-        })?;
+        });
+        let (decoder, unused) = loaded.map_err(|error| about(error, is_of_decoder))?;
         let both = encoder.unused_tensors().iter();
         let unused = both.filter(|name| unused.contains(name)).cloned().collect();
         Ok(Self {
@@ -82,9 +85,10 @@ impl EncoderDecoder {
         self.decoder.vocabulary()
     }
 
-    /// The most tokens that the decoder can have written, the one that it begins with included.
+    /// The most tokens that a sequence can have, the one that it begins with included: one more than the decoder has
+    /// positions, as the last is written and not read.
     pub fn max_length(&self) -> usize {
-        self.decoder.max_length()
+        self.config.decoder.positions() + 1
     }
 
     /// Tensors in the files that the model does not use.
@@ -134,7 +138,11 @@ impl EncoderDecoder {
             let start = usize::from(options.max_new_tokens.is_some());
             return Err(Error::Argument {
                 name,
-                expected: format!("at most {} (the decoder's positions)", most - start),
+                expected: format!(
+                    "at most {} (the decoder has {} positions)",
+                    most - start,
+                    most - 1
+                ),
                 found: (longest - start).to_string(),
             });
         }
@@ -153,7 +161,7 @@ impl EncoderDecoder {
     ///
     /// # Errors
     /// As [`Model::forward`]; [`Error::Batch`] where there is not a sequence for each of the batch, one of the batch is
-    /// empty, an id is outside the decoder's vocabulary, or a sequence is longer than [`EncoderDecoder::max_length`].
+    /// empty, an id is outside the decoder's vocabulary, or a sequence has more tokens than the decoder has positions.
     pub fn logits(&self, batch: &Batch, sequences: &[Vec<u32>]) -> Result<Array2<f32>, Error> {
         self.check(batch)?;
         self.check_sequences(batch, sequences)?;
@@ -193,7 +201,7 @@ impl EncoderDecoder {
                 sequences.len(),
             );
         }
-        let (most, rows) = (self.max_length(), self.vocabulary_rows());
+        let (most, rows) = (self.config.decoder.positions(), self.vocabulary_rows());
         for (i, sequence) in sequences.iter().enumerate() {
             if sequence.len() > most {
                 let expected = format!("at most {most} tokens (the decoder's positions)");
@@ -208,6 +216,14 @@ impl EncoderDecoder {
         }
         Ok(())
     }
+}
+
+/// An error that tells only of the unused tensors of one part, as the other part uses the others.
+fn about(mut error: Error, is_of_part: impl Fn(&str) -> bool) -> Error {
+    if let Error::Weights { unused, .. } = &mut error {
+        unused.retain(|name| is_of_part(name));
+    }
+    error
 }
 
 /// Steps that run on the model's own pool. The search between them stays with the caller.

@@ -54,12 +54,20 @@ fn ensure(
     }
 }
 
+/// The most hypotheses of an input. Each has a row of logits, so that more are a slip rather than a wish.
+const MOST_ROWS: usize = 65_536;
+
 impl GenerationOptions {
     /// What no call can use: what the reference refuses when it reads a file (`GenerationConfig.validate`).
     pub(super) fn check_alone(&self) -> Result<(), Problem> {
-        ensure(self.num_beams > 0, "num_beams", "at least 1", 0)?;
         let returned = self.num_return_sequences;
-        ensure(returned > 0, "num_return_sequences", "at least 1", 0)?;
+        for (name, count) in [
+            ("num_beams", self.num_beams),
+            ("num_return_sequences", returned),
+        ] {
+            let expected = format!("from 1 to {MOST_ROWS}");
+            ensure((1..=MOST_ROWS).contains(&count), name, expected, count)?;
+        }
         if self.is_beam_search() {
             let expected = format!("at most num_beams, {}", self.num_beams);
             let fits = returned <= self.num_beams;

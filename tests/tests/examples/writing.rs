@@ -157,7 +157,7 @@ fn generate_refuses_what_it_cannot_do_and_writes_nothing() {
             &["--max-new-tokens", "100000"][..],
             &["max_new_tokens", "100000"][..],
         ),
-        (&["--num-beams", "0"], &["num_beams", "at least 1"]),
+        (&["--num-beams", "0"], &["num_beams", "from 1 to 65536"]),
         (
             &["--num-beams", "2", "--num-return-sequences", "3"],
             &["num_return_sequences"],

@@ -2,6 +2,7 @@
 
 use super::common::arrays::Arrays;
 use super::common::bounds::{HIDDEN, LOGITS, Tolerance, close, compare, distance};
+use super::common::copy::ModelCopy;
 use super::common::{Input, options};
 use super::{cases, folder, load, load_with};
 use deberta_core::generate::padded;
@@ -193,6 +194,24 @@ fn steps_score_as_the_whole_does() {
             );
         }
     }
+}
+
+/// The reference ties two tables only where a file has one, or both are the same.
+#[test]
+fn two_tables_are_not_tied_by_a_configuration() {
+    let copy = ModelCopy::of("generation/bert_untied", "says-tied");
+    let copy = copy.json("config.json", |config| {
+        config["decoder"]["tie_word_embeddings"] = true.into();
+    });
+    let (batch, (sequences, _)) = (
+        Input::read(&folder("bert_untied")).batch(),
+        forced("bert_untied"),
+    );
+    let model = EncoderDecoder::load(copy.folder(), options()).unwrap();
+    assert_eq!(
+        model.logits(&batch, &sequences).unwrap(),
+        load("bert_untied").logits(&batch, &sequences).unwrap()
+    );
 }
 
 #[test]

@@ -44,6 +44,14 @@ fn what_a_decoder_cannot_be_names_the_key() {
         ),
         ("bert", "is_decoder", json!(false), "attends to an encoder"),
         (
+            "roberta",
+            "add_cross_attention",
+            Value::Null,
+            "found nothing",
+        ),
+        ("roberta", "is_decoder", Value::Null, "found nothing"),
+        ("gpt2", "add_cross_attention", Value::Null, "found nothing"),
+        (
             "gpt2",
             "add_cross_attention",
             json!(false),
@@ -65,7 +73,7 @@ fn what_a_decoder_cannot_be_names_the_key() {
     ] {
         let error = refusal(&with_decoder(
             model,
-            &format!("key-{key}-{model}"),
+            &format!("key-{key}-{model}-{}", value.is_null()),
             key,
             value,
         ));
@@ -114,7 +122,10 @@ fn weights_that_are_missing_misshapen_or_no_numbers_are_named() {
         (!name.contains("decoder.bert.encoder.layer.1.crossattention.self.key")).then_some(values)
     });
     match refusal(&copy) {
-        Error::Weights { missing, .. } => {
+        Error::Weights {
+            missing, unused, ..
+        } => {
+            assert!(unused.is_empty(), "the encoder uses the others: {unused:?}");
             assert_eq!(missing.len(), 2, "{missing:?}");
             assert!(
                 missing
@@ -169,6 +180,18 @@ fn options_that_the_model_cannot_follow_are_refused() {
         other => panic!("{other:?}"),
     };
     let options = model.options().clone();
+    // As many as there are positions, and one that is written and not read.
+    let longest = options
+        .clone()
+        .num_beams(1)
+        .eos_token_id([])
+        .max_new_tokens(most - 1);
+    let written = model.generate(&batch, &longest).expect("as long as can be");
+    assert!(
+        written
+            .iter()
+            .all(|found| found.sequences[0].tokens.len() == most)
+    );
     let (name, expected, found) = refused(&options.clone().max_new_tokens(most));
     assert_eq!((name, found), ("max_new_tokens", most.to_string()));
     assert!(expected.contains(&(most - 1).to_string()), "{expected}");
@@ -180,7 +203,9 @@ fn options_that_the_model_cannot_follow_are_refused() {
         refused(&options.clone().decoder_start_token_id(rows)).0,
         "decoder_start_token_id"
     );
-    assert_eq!(refused(&options.clone().num_beams(0)).0, "num_beams");
+    for beams in [0, 100_000_000_000] {
+        assert_eq!(refused(&options.clone().num_beams(beams)).0, "num_beams");
+    }
     assert_eq!(
         refused(&options.num_beams(1).num_return_sequences(3)).0,
         "num_return_sequences"
@@ -204,7 +229,7 @@ fn sequences_that_cannot_be_read_or_scored_are_refused() {
     for (sequences, part) in [
         (vec![], "1 sequences"),
         (vec![vec![1, rows]], "an id below"),
-        (vec![vec![1; model.max_length() + 1]], "positions"),
+        (vec![vec![1; model.max_length()]], "positions"),
     ] {
         let said = refused(model.logits(&batch, &sequences).map(|_| ()));
         assert!(said.contains(part), "{said}");

@@ -188,7 +188,7 @@ fn values_that_no_call_could_use_are_refused() {
     for (json, message) in [
         (
             json!({"num_beams": 0}),
-            "key \"num_beams\": expected at least 1, found 0",
+            "key \"num_beams\": expected from 1 to 65536, found 0",
         ),
         (
             json!({"max_new_tokens": 0}),

@@ -40,11 +40,11 @@ fn refusals_say_what_is_wrong() {
     let cases = [
         (
             o(&base).num_beams(0),
-            "num_beams: expected at least 1, found 0",
+            "num_beams: expected from 1 to 65536, found 0",
         ),
         (
             o(&base).num_return_sequences(0),
-            "num_return_sequences: expected at least 1, found 0",
+            "num_return_sequences: expected from 1 to 65536, found 0",
         ),
         (
             o(&base).num_return_sequences(2),

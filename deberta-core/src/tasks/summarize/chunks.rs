@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn long_sentences_are_cut_between_words() {
-        assert_eq!(parts("one two three", 8), ["one two", " three"]);
+        assert_eq!(parts("one two three", 8), ["one two ", "three"]);
         assert_eq!(parts("abcdefgh", 3), ["abc", "def", "gh"]);
         assert_eq!(parts("äöüß. äöüß.", 4), ["äöüß", ". ", "äöüß", "."]);
     }

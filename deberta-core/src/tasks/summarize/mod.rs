@@ -212,7 +212,17 @@ impl Summarizer {
                 stream.result()?;
                 return self.summary(&found[0], count);
             }
-            text = self.shorter(&text, encoding, cut, control)?;
+            let mut written = self.parts_of(encoding, cut, control)?;
+            let joined = joined(&written);
+            if joined.is_empty()
+                && let Some(nothing) = written.pop()
+            {
+                return Ok(Summary {
+                    parts: count,
+                    ..nothing
+                });
+            }
+            text = shorter(&text, joined)?;
         }
     }
 
@@ -285,11 +295,11 @@ impl Summarizer {
     }
 
     /// The summary of a text, given those of its parts.
-    fn combined(&self, parts: Vec<Summary>, control: &Control<'_>) -> Result<Summary, Error> {
+    fn combined(&self, mut parts: Vec<Summary>, control: &Control<'_>) -> Result<Summary, Error> {
         let count = parts.len();
-        let mut parts = parts;
-        if count > 1 {
-            let joined = joined(&parts);
+        let joined = joined(&parts);
+        // Where nothing was written about any part, that is the summary.
+        if count > 1 && !joined.is_empty() {
             let mut nothing = |_: &str| {};
             let whole = self.summarize_streaming(&joined, control, &mut nothing)?;
             parts = vec![whole];
@@ -303,30 +313,20 @@ impl Summarizer {
         }
     }
 
-    /// The summaries of a text's parts, which are to be shorter than it.
-    fn shorter(
+    /// The summaries of a text's parts.
+    fn parts_of(
         &self,
-        text: &str,
         encoding: Encoding,
         parts: Vec<Window>,
         control: &Control<'_>,
-    ) -> Result<String, Error> {
+    ) -> Result<Vec<Summary>, Error> {
         let portion = Portion {
             control: &control.silent(),
             first: 0,
             count: 1,
             total: 1,
         };
-        let written = run::only(self.write(&[(encoding, parts)], portion))?;
-        let joined = joined(&written);
-        if joined.len() < text.len() {
-            return Ok(joined);
-        }
-        Err(Error::Argument {
-            name: "text",
-            expected: "summaries of its parts that are shorter than the text".to_owned(),
-            found: format!("{} bytes for {} bytes", joined.len(), text.len()),
-        })
+        run::only(self.write(&[(encoding, parts)], portion))
     }
 
     fn summary(&self, found: &Generated, parts: usize) -> Result<Summary, Error> {
@@ -363,8 +363,21 @@ fn watch<'a>(control: &Control<'a>) -> Watch<'a> {
     }
 }
 
-/// Summaries one after the other.
+/// Summaries one after the other, less those that say nothing.
 fn joined(summaries: &[Summary]) -> String {
-    let texts: Vec<&str> = summaries.iter().map(|part| part.text.as_str()).collect();
+    let texts = summaries.iter().map(|part| part.text.as_str());
+    let texts: Vec<&str> = texts.filter(|text| !text.is_empty()).collect();
     texts.join(" ")
+}
+
+/// What is read next instead of a text: the summaries of its parts, which have to be shorter, or there would be no end.
+fn shorter(text: &str, summaries: String) -> Result<String, Error> {
+    if summaries.len() < text.len() {
+        return Ok(summaries);
+    }
+    Err(Error::Argument {
+        name: "text",
+        expected: "summaries of its parts that are shorter than the text".to_owned(),
+        found: format!("{} bytes for {} bytes", summaries.len(), text.len()),
+    })
 }

@@ -62,12 +62,21 @@ impl Writer {
         }
     }
 
-    /// The text of some tokens, special ones left out.
+    /// The text of some tokens, special ones left out, and those that only fill a table up and are no word.
     pub(super) fn text(&self, tokens: &[u32]) -> Result<String, Error> {
+        let words = tokens.iter().copied().filter(|&id| self.is_word(id));
+        let words: Vec<u32> = words.collect();
         Ok(match self {
-            Self::Any(tokenizer) => tokenizer.decode(tokens, true)?,
-            Self::Deberta(tokenizer) => tokenizer.decode(tokens, true)?,
+            Self::Any(tokenizer) => tokenizer.decode(&words, true)?,
+            Self::Deberta(tokenizer) => tokenizer.decode(&words, true)?,
         })
+    }
+
+    fn is_word(&self, id: u32) -> bool {
+        match self {
+            Self::Any(tokenizer) => tokenizer.id_to_token(id).is_some(),
+            Self::Deberta(tokenizer) => tokenizer.id_to_token(id).is_some(),
+        }
     }
 }
 
