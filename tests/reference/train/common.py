@@ -13,6 +13,7 @@ import numpy as np
 import sentencepiece as spm
 import torch
 from safetensors.torch import load_file, save_file
+from sentencepiece import sentencepiece_model_pb2 as proto
 from transformers import DebertaV2Config
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -31,6 +32,38 @@ def seed_everything(seed):
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(True)
     torch.set_num_threads(int(os.environ.get("DEBERTA_TRAIN_THREADS", "2")))
+
+
+def train_pieces(path, pieces, threads, **source):
+    """A Unigram vocabulary in the layout of DeBERTa v3, of the text in `input` or `sentence_iterator`, as the file `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    spm.SentencePieceTrainer.train(
+        **source,
+        model_prefix=str(path.with_suffix("")),
+        model_type="unigram",
+        vocab_size=pieces,
+        character_coverage=0.9998,
+        byte_fallback=True,
+        normalization_rule_name="nmt_nfkc",
+        pad_id=PAD,
+        pad_piece=SPECIALS["pad_token"],
+        bos_id=CLS,
+        bos_piece=SPECIALS["cls_token"],
+        eos_id=SEP,
+        eos_piece=SPECIALS["sep_token"],
+        unk_id=UNK,
+        unk_piece=SPECIALS["unk_token"],
+        max_sentence_length=16384,
+        num_threads=threads,
+        shuffle_input_sentence=False,
+        minloglevel=1,
+    )
+    # The file records where its input lay: drop that, so that the bytes depend on the text alone.
+    model = proto.ModelProto()
+    model.ParseFromString(path.read_bytes())
+    model.trainer_spec.ClearField("input")
+    model.trainer_spec.ClearField("model_prefix")
+    path.write_bytes(model.SerializeToString(deterministic=True))
 
 
 # --------------------------------------------------------------------------------------------------

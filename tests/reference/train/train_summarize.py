@@ -19,9 +19,7 @@ import time
 from pathlib import Path
 
 import fast_attention
-import sentencepiece as spm
 import torch
-from sentencepiece import sentencepiece_model_pb2 as proto
 from torch import nn
 from transformers import DebertaV2Model, EncoderDecoderConfig, EncoderDecoderModel, GenerationConfig, GPT2Config, GPT2LMHeadModel
 
@@ -40,6 +38,7 @@ from common import (
     round_to_f16,
     save_tensors,
     seed_everything,
+    train_pieces,
     write_tokenizer_files,
 )
 from summarize_data import Examples, example, read_abstracts
@@ -55,34 +54,7 @@ FOLDER = WORK / "summarize"
 def train_vocabulary(path):
     """Unigram pieces of the training abstracts and their summaries."""
     lines = [line for sentences, references, _ in read_abstracts("train") for line in sentences + references]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    spm.SentencePieceTrainer.train(
-        sentence_iterator=iter(lines),
-        model_prefix=str(path.with_suffix("")),
-        model_type="unigram",
-        vocab_size=PIECES,
-        character_coverage=0.9998,
-        byte_fallback=True,
-        normalization_rule_name="nmt_nfkc",
-        pad_id=0,
-        pad_piece="[PAD]",
-        bos_id=1,
-        bos_piece="[CLS]",
-        eos_id=2,
-        eos_piece="[SEP]",
-        unk_id=3,
-        unk_piece="[UNK]",
-        max_sentence_length=16384,
-        num_threads=1,
-        shuffle_input_sentence=False,
-        minloglevel=1,
-    )
-    # As in train_vocabulary.py: the bytes depend on the text alone.
-    model = proto.ModelProto()
-    model.ParseFromString(path.read_bytes())
-    model.trainer_spec.ClearField("input")
-    model.trainer_spec.ClearField("model_prefix")
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    train_pieces(path, PIECES, threads=1, sentence_iterator=iter(lines))
 
 
 def build(vocabulary, dropout):

@@ -5,11 +5,9 @@
 
 import random
 
-import sentencepiece as spm
 from faker import Faker
-from sentencepiece import sentencepiece_model_pb2 as proto
 
-from common import WORK, detokenise, read_banking, read_glosses, read_gutenberg, read_sst2
+from common import WORK, detokenise, read_banking, read_glosses, read_gutenberg, read_sst2, train_pieces
 from wnut import read_wnut
 
 SEED = 20240501
@@ -39,33 +37,7 @@ def main():
     WORK.mkdir(parents=True, exist_ok=True)
     path = WORK / "corpus.txt"
     path.write_text("\n".join(corpus()) + "\n", encoding="utf-8")
-    spm.SentencePieceTrainer.train(
-        input=str(path),
-        model_prefix=str(WORK / "spm"),
-        model_type="unigram",
-        vocab_size=PIECES,
-        character_coverage=0.9998,
-        byte_fallback=True,
-        normalization_rule_name="nmt_nfkc",
-        pad_id=0,
-        pad_piece="[PAD]",
-        bos_id=1,
-        bos_piece="[CLS]",
-        eos_id=2,
-        eos_piece="[SEP]",
-        unk_id=3,
-        unk_piece="[UNK]",
-        max_sentence_length=16384,
-        num_threads=2,
-        shuffle_input_sentence=False,
-        minloglevel=1,
-    )
-    # The file records where its input lay: drop that, so that the bytes depend on the text alone.
-    model = proto.ModelProto()
-    model.ParseFromString((WORK / "spm.model").read_bytes())
-    model.trainer_spec.ClearField("input")
-    model.trainer_spec.ClearField("model_prefix")
-    (WORK / "spm.model").write_bytes(model.SerializeToString(deterministic=True))
+    train_pieces(WORK / "spm.model", PIECES, threads=2, input=str(path))
 
 
 if __name__ == "__main__":
