@@ -53,6 +53,9 @@ struct Options {
     output: PathBuf,
     #[command(flatten)]
     generation: Generation,
+    /// Sequences per input
+    #[arg(long)]
+    num_return_sequences: Option<usize>,
     /// Do it so many times and print how many seconds each took
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: Option<u32>,
@@ -66,9 +69,6 @@ struct Options {
     #[arg(long, default_value = "cpu")]
     device: Device,
 }
-
-/// Hypotheses that are worked on together, but for a single input that has more.
-const ROWS_AT_ONCE: usize = 256;
 
 fn main() -> ExitCode {
     report::end(run(&Options::parse()))
@@ -86,7 +86,10 @@ fn run(options: &Options) -> Result<(), Failure> {
         return Err(format!("input_ids: expected shape [B, L], found [B, {choices}, L]").into());
     }
     let model = EncoderDecoder::load(model::directory(&options.model)?, load)?;
-    let chosen = options.generation.over(model.options().clone());
+    let mut chosen = options.generation.over(model.options().clone());
+    if let Some(count) = options.num_return_sequences {
+        chosen.num_return_sequences = count;
+    }
 
     let mut seconds = Vec::new();
     let mut generated = Vec::new();
@@ -110,12 +113,12 @@ fn generate(
     let inputs = input.ids.nrows();
     // Sequences do not depend on which others are written with them; a budget does.
     let step = match options.token_budget {
-        Some(_) => inputs,
-        None => ROWS_AT_ONCE / options.num_beams.max(options.num_return_sequences).max(1),
+        Some(_) => inputs.max(1),
+        None => model.inputs_at_once(options),
     };
     let mut generated = Vec::new();
-    for start in (0..inputs).step_by(step.max(1)) {
-        let batch = input.batch(start..inputs.min(start + step.max(1)))?;
+    for start in (0..inputs).step_by(step) {
+        let batch = input.batch(start..inputs.min(start + step))?;
         generated.extend(model.generate(&batch, options)?);
     }
     Ok(generated)

@@ -26,7 +26,7 @@ use common::options::{Default, ModelOptions};
 use common::report::{self, Failure};
 use deberta_core::Error;
 use deberta_core::generate::Ended;
-use deberta_core::tasks::{Control, LongText, Summarizer, Summary};
+use deberta_core::tasks::{Control, LongText, Progress, Summarizer, Summary};
 use indicatif::ProgressBar;
 use serde_json::json;
 
@@ -79,7 +79,6 @@ fn run(options: &Options) -> Result<(), Failure> {
         summarizer = summarizer.with_max_input(tokens)?;
     }
     let stop = Arc::new(AtomicBool::new(false));
-    let control = Control::default().cancelled_by(&stop);
     let sources: Vec<Option<&Path>> = match &options.files[..] {
         [] => vec![None],
         files => files.iter().map(|file| Some(file.as_path())).collect(),
@@ -91,7 +90,7 @@ fn run(options: &Options) -> Result<(), Failure> {
         });
         let summary = text(*source, &name).and_then(|text| {
             end_between_tokens(&stop)?;
-            let summary = summarize(&summarizer, &text, &control, options.json)?;
+            let summary = summarize(&summarizer, &text, &stop, options.json)?;
             Ok(print(&name, &text, &summary, options.json)?)
         });
         match summary {
@@ -139,7 +138,7 @@ fn text(file: Option<&Path>, name: &str) -> Result<String, Failure> {
 fn summarize(
     summarizer: &Summarizer,
     text: &str,
-    control: &Control<'_>,
+    stop: &AtomicBool,
     json: bool,
 ) -> Result<Summary, Failure> {
     // Hidden by itself where standard error is no terminal.
@@ -160,9 +159,16 @@ fn summarize(
         if let Ok(before) = *written {
             let shown = write!(out, "{piece}").and_then(|()| out.flush());
             *written = shown.map(|()| before + piece.len());
+            // A reader that went away wants no more.
+            stop.fetch_or(written.is_err(), Ordering::Relaxed);
         }
     };
-    let summary = summarizer.summarize_streaming(text, control, &mut show);
+    let parts = |progress: Progress| {
+        let Progress { done, total } = progress;
+        bar.set_message(format!("reading, {done} of {total} parts"));
+    };
+    let control = Control::default().cancelled_by(stop).on_progress(&parts);
+    let summary = summarizer.summarize_streaming(text, &control, &mut show);
     bar.finish_and_clear();
     if written.into_inner()? > 0 && summary.is_err() {
         println!(); // what is said next does not belong to what was written

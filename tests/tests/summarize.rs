@@ -245,6 +245,28 @@ fn tokens_without_a_word_have_no_text() {
     assert_eq!(streamed.expect("a summary"), found);
 }
 
+/// A budget is for each reading, whatever else there is to read.
+#[test]
+fn a_budget_is_told_of() {
+    let summarizer = load("roberta");
+    let options = summarizer
+        .options()
+        .clone()
+        .token_budget(3)
+        .eos_token_id([]);
+    let summarizer = summarizer
+        .with_options(options)
+        .with_long_texts(LongText::Combine);
+    let summarizer = summarizer.with_max_input(24).expect("enough room");
+    let text = long();
+    let texts = ["Anna works in Berlin.", &text, "Berlin"];
+    let together = summarizer.summarize_batch(&texts).expect("summaries");
+    for (text, together) in texts.iter().zip(together) {
+        assert_eq!(together.ended, Ended::Budget, "{text}");
+        assert_eq!(together, summarizer.summarize(text).expect(text));
+    }
+}
+
 #[test]
 fn cancelled_work_is_an_error_and_ends() {
     let summarizer = load("roberta");

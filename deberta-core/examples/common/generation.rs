@@ -21,20 +21,17 @@ pub(crate) struct Generation {
     /// Hypotheses that are followed at a time; 1: greedy, or samples
     #[arg(long)]
     num_beams: Option<usize>,
-    /// Sequences per input
-    #[arg(long)]
-    num_return_sequences: Option<usize>,
     /// When beam search ends: true, false or never
     #[arg(long, value_parser = early_stopping)]
     early_stopping: Option<EarlyStopping>,
     /// Above 0 favours long sequences among beams
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, allow_hyphen_values = true)]
     length_penalty: Option<f64>,
     /// No so many successive tokens occur twice; 0: they may
     #[arg(long)]
     no_repeat_ngram_size: Option<usize>,
     /// Above 1 makes tokens unlikelier that were written before
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     repetition_penalty: Option<f64>,
     /// Successive tokens that do not occur, separated by commas; may be given several times
     #[arg(long, value_name = "IDS", value_parser = ids)]
@@ -58,13 +55,13 @@ pub(crate) struct Generation {
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     do_sample: Option<bool>,
     /// What scores are divided by before a draw
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     temperature: Option<f64>,
     /// Draw among so many of the best tokens; 0: all
     #[arg(long)]
     top_k: Option<usize>,
     /// Draw among the best tokens that together have this probability
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     top_p: Option<f64>,
     /// Chooses the draws
     #[arg(long)]
@@ -91,13 +88,14 @@ impl Generation {
         }
         set_some(&mut options.max_length, self.max_length);
         set_some(&mut options.max_new_tokens, self.max_new_tokens);
+        if let (Some(_), None, Some(new)) =
+            (self.max_length, self.max_new_tokens, options.max_new_tokens)
+        {
+            eprintln!("warning: the model's max_new_tokens, {new}, goes before --max-length");
+        }
         set(&mut options.min_length, &self.min_length);
         set_some(&mut options.min_new_tokens, self.min_new_tokens);
         set(&mut options.num_beams, &self.num_beams);
-        set(
-            &mut options.num_return_sequences,
-            &self.num_return_sequences,
-        );
         set(&mut options.early_stopping, &self.early_stopping);
         set(&mut options.length_penalty, &self.length_penalty);
         set(

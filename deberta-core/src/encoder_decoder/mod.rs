@@ -101,6 +101,19 @@ impl EncoderDecoder {
         &self.options
     }
 
+    /// How many sequences a batch should have at the most, so that what is remembered and scored of all hypotheses takes no
+    /// more than some hundred megabytes. With a token budget, which a call shares among them, that is one.
+    pub fn inputs_at_once(&self, options: &GenerationOptions) -> usize {
+        /// Hypotheses, and scores of words.
+        const MOST: (usize, usize) = (256, 1 << 24);
+        let rows = (MOST.1 / self.vocabulary_rows().max(1)).clamp(1, MOST.0);
+        let hypotheses = options.num_beams.max(options.num_return_sequences).max(1);
+        match options.token_budget {
+            Some(_) => 1,
+            None => (rows / hypotheses).max(1),
+        }
+    }
+
     /// Writes for each sequence of a batch.
     ///
     /// What is written for a sequence depends on that sequence and the options alone, not on the others in the batch nor

@@ -63,7 +63,8 @@ pub struct Summary {
     /// The score of the sequence where there are beams: the mean logarithm of its tokens' probabilities, if
     /// `length_penalty` is 1.
     pub score: Option<f32>,
-    /// Why it ends where it ends: [`Ended::Length`] has been cut off.
+    /// Why it ends where it ends: [`Ended::Length`] has been cut off, [`Ended::Budget`] also where this is what a part's
+    /// summary has come to.
     pub ended: Ended,
     /// Parts in which the text was read at first.
     pub parts: usize,
@@ -99,6 +100,7 @@ impl Summarizer {
     }
 
     /// Replaces the way that tokens are chosen. `num_return_sequences` has no say: the best sequence is the summary.
+    /// `token_budget` is for each reading of a text or a part of it.
     #[must_use]
     pub fn with_options(mut self, options: GenerationOptions) -> Self {
         self.options = options;
@@ -162,17 +164,17 @@ impl Summarizer {
             control,
             |texts, portion| {
                 let encodings = self.encode(texts);
-                let texts = encodings.into_iter().zip(texts).map(|(encoding, text)| {
+                let cut = encodings.into_iter().zip(texts).map(|(encoding, text)| {
                     let encoding = encoding?;
                     let parts = self.parts(text, &encoding)?;
                     Ok((encoding, parts))
                 });
-                run::of_the_good(texts.collect(), |texts, _| {
-                    let written = self.write(texts, portion);
-                    written
-                        .into_iter()
-                        .map(|parts| self.combined(parts?, control))
-                        .collect()
+                run::of_the_good(cut.collect(), |cut, whose| {
+                    let written = self.write(cut, portion).into_iter().zip(whose);
+                    let whole = |(written, &text): (Result<Vec<Summary>, Error>, &usize)| {
+                        self.whole(texts[text], written?, &control.silent())
+                    };
+                    written.map(whole).collect()
                 })
             },
         )
@@ -180,7 +182,8 @@ impl Summarizer {
 
     /// As [`Summarizer::summarize`], telling the text piece by piece as it is decided: without beams with every token,
     /// with beams as soon as all hypotheses agree. The pieces one after the other are the summary's text. Of a text that
-    /// is read in parts, the last reading is told. The control's flag ends the work with [`Error::Cancelled`].
+    /// is read in parts, the last reading is told, and the control hears how many parts have been read at first. Its flag
+    /// ends the work with [`Error::Cancelled`].
     ///
     /// ```no_run
     /// use deberta_core::tasks::{Control, Summarizer};
@@ -198,32 +201,78 @@ impl Summarizer {
         control: &Control<'_>,
         hear: &mut dyn FnMut(&str),
     ) -> Result<Summary, Error> {
-        let (mut text, mut parts) = (text.to_owned(), None);
-        loop {
-            let encoding = run::only(self.encode(&[&text]))?;
-            let cut = self.parts(&text, &encoding)?;
-            let count = *parts.get_or_insert(cut.len());
-            if let [part] = &cut[..] {
-                let batch = Batch::packed([self.dress(&encoding, part)])?;
-                let mut stream = Stream::new(&self.writer, hear);
-                let mut tell = |decided: Decided<'_>| stream.tell(decided.tokens, decided.last);
-                let watch = watch(control).on_tokens(&mut tell);
-                let found = self.model.generate_watched(&batch, &self.best(), watch)?;
-                stream.result()?;
-                return self.summary(&found[0], count);
-            }
-            let mut written = self.parts_of(encoding, cut, control)?;
-            let joined = joined(&written);
-            if joined.is_empty()
-                && let Some(nothing) = written.pop()
-            {
-                return Ok(Summary {
-                    parts: count,
-                    ..nothing
-                });
-            }
-            text = shorter(&text, joined)?;
+        let encoding = run::only(self.encode(&[text]))?;
+        let parts = self.parts(text, &encoding)?;
+        if let [part] = &parts[..] {
+            return self.last_reading(&encoding, part, control, hear);
         }
+        let written = self.parts_of(encoding, parts, control)?;
+        self.rest(text, written, control, hear)
+    }
+
+    /// The summary of a text, given those of its parts.
+    fn whole(
+        &self,
+        text: &str,
+        mut written: Vec<Summary>,
+        control: &Control<'_>,
+    ) -> Result<Summary, Error> {
+        match written.len() {
+            0 | 1 => written.pop().ok_or(Error::Cancelled),
+            _ => self.rest(text, written, control, &mut |_| {}),
+        }
+    }
+
+    /// The summary of what is read at once, told as it comes.
+    fn last_reading(
+        &self,
+        encoding: &Encoding,
+        part: &Window,
+        control: &Control<'_>,
+        hear: &mut dyn FnMut(&str),
+    ) -> Result<Summary, Error> {
+        let batch = Batch::packed([self.dress(encoding, part)])?;
+        let mut stream = Stream::new(&self.writer, hear);
+        let mut tell = |decided: Decided<'_>| stream.tell(decided.tokens, decided.last);
+        let watch = watch(control).on_tokens(&mut tell);
+        let found = self.model.generate_watched(&batch, &self.best(), watch)?;
+        stream.result()?;
+        self.summary(&found[0], 1)
+    }
+
+    /// The summary of a text whose parts have been summarised: that of their summaries.
+    fn rest(
+        &self,
+        text: &str,
+        mut written: Vec<Summary>,
+        control: &Control<'_>,
+        hear: &mut dyn FnMut(&str),
+    ) -> Result<Summary, Error> {
+        let (mut length, count) = (text.len(), written.len());
+        let mut budget = false;
+        let summary = loop {
+            budget |= written.iter().any(|part| part.ended == Ended::Budget);
+            let joined = joined(&written);
+            let Some(last) = written.pop() else {
+                return Err(Error::Cancelled);
+            };
+            // Where nothing was written about any part, that is the summary.
+            if joined.is_empty() {
+                break last;
+            }
+            length = shorter(length, joined.len())?;
+            let encoding = run::only(self.encode(&[&joined]))?;
+            let parts = self.parts(&joined, &encoding)?;
+            if let [part] = &parts[..] {
+                break self.last_reading(&encoding, part, control, hear)?;
+            }
+            written = self.parts_of(encoding, parts, &control.silent())?;
+        };
+        Ok(Summary {
+            parts: count,
+            ended: if budget { Ended::Budget } else { summary.ended },
+            ..summary
+        })
     }
 
     fn encode(&self, texts: &[&str]) -> Vec<Result<Encoding, Error>> {
@@ -278,12 +327,15 @@ impl Summarizer {
     ) -> Vec<Result<Vec<Summary>, Error>> {
         let counts: Vec<usize> = texts.iter().map(|(_, parts)| parts.len()).collect();
         let options = self.best();
+        // Passes hold so many tokens together; of what writes much at a time there have to be fewer.
+        let least = run::TOKENS_AT_ONCE.div_ceil(self.model.inputs_at_once(&options));
         run::over_windows(
             portion,
             &counts,
             |text, part| {
                 let (encoding, parts) = &texts[text];
-                self.encoder.length(Item::single(encoding), &parts[part])
+                let tokens = self.encoder.length(Item::single(encoding), &parts[part]);
+                tokens.max(least)
             },
             |text, part| self.dress(&texts[text].0, &texts[text].1[part]),
             |batch| {
@@ -294,25 +346,6 @@ impl Summarizer {
         )
     }
 
-    /// The summary of a text, given those of its parts.
-    fn combined(&self, mut parts: Vec<Summary>, control: &Control<'_>) -> Result<Summary, Error> {
-        let count = parts.len();
-        let joined = joined(&parts);
-        // Where nothing was written about any part, that is the summary.
-        if count > 1 && !joined.is_empty() {
-            let mut nothing = |_: &str| {};
-            let whole = self.summarize_streaming(&joined, control, &mut nothing)?;
-            parts = vec![whole];
-        }
-        match parts.pop() {
-            Some(summary) => Ok(Summary {
-                parts: count,
-                ..summary
-            }),
-            None => Err(Error::Cancelled),
-        }
-    }
-
     /// The summaries of a text's parts.
     fn parts_of(
         &self,
@@ -321,10 +354,10 @@ impl Summarizer {
         control: &Control<'_>,
     ) -> Result<Vec<Summary>, Error> {
         let portion = Portion {
-            control: &control.silent(),
+            control,
             first: 0,
-            count: 1,
-            total: 1,
+            count: parts.len(),
+            total: parts.len(),
         };
         run::only(self.write(&[(encoding, parts)], portion))
     }
@@ -370,14 +403,14 @@ fn joined(summaries: &[Summary]) -> String {
     texts.join(" ")
 }
 
-/// What is read next instead of a text: the summaries of its parts, which have to be shorter, or there would be no end.
-fn shorter(text: &str, summaries: String) -> Result<String, Error> {
-    if summaries.len() < text.len() {
+/// The bytes of the summaries of a text's parts, which are read next: fewer than the text has, or there would be no end.
+fn shorter(text: usize, summaries: usize) -> Result<usize, Error> {
+    if summaries < text {
         return Ok(summaries);
     }
     Err(Error::Argument {
         name: "text",
         expected: "summaries of its parts that are shorter than the text".to_owned(),
-        found: format!("{} bytes for {} bytes", summaries.len(), text.len()),
+        found: format!("{summaries} bytes for {text} bytes"),
     })
 }

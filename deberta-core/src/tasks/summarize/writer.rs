@@ -51,6 +51,16 @@ impl Writer {
         }
     }
 
+    /// Tokens without the single bytes that they end with: how these are read depends on all bytes of their run.
+    fn before_bytes<'a>(&self, tokens: &'a [u32]) -> &'a [u32] {
+        let is_byte = |&id: &u32| {
+            let token = self.token(id).unwrap_or_default();
+            token.starts_with("<0x") && token.ends_with('>')
+        };
+        let bytes = tokens.iter().rev().take_while(|&id| is_byte(id)).count();
+        &tokens[..tokens.len() - bytes]
+    }
+
     /// The part of a text that what follows will not change.
     fn settled<'a>(&self, text: &'a str) -> &'a str {
         let text = text
@@ -64,7 +74,10 @@ impl Writer {
 
     /// The text of some tokens, special ones left out, and those that only fill a table up and are no word.
     pub(super) fn text(&self, tokens: &[u32]) -> Result<String, Error> {
-        let words = tokens.iter().copied().filter(|&id| self.is_word(id));
+        let words = tokens
+            .iter()
+            .copied()
+            .filter(|&id| self.token(id).is_some());
         let words: Vec<u32> = words.collect();
         Ok(match self {
             Self::Any(tokenizer) => tokenizer.decode(&words, true)?,
@@ -72,10 +85,10 @@ impl Writer {
         })
     }
 
-    fn is_word(&self, id: u32) -> bool {
+    fn token(&self, id: u32) -> Option<&str> {
         match self {
-            Self::Any(tokenizer) => tokenizer.id_to_token(id).is_some(),
-            Self::Deberta(tokenizer) => tokenizer.id_to_token(id).is_some(),
+            Self::Any(tokenizer) => tokenizer.id_to_token(id),
+            Self::Deberta(tokenizer) => tokenizer.id_to_token(id),
         }
     }
 }
@@ -86,8 +99,8 @@ pub(super) struct Stream<'a> {
     writer: &'a Writer,
     hear: &'a mut dyn FnMut(&str),
     tokens: Vec<u32>,
-    /// Bytes that were told.
-    told: usize,
+    /// What was told.
+    told: String,
     /// What went wrong.
     failure: Option<Error>,
 }
@@ -98,7 +111,7 @@ impl<'a> Stream<'a> {
             writer,
             hear,
             tokens: Vec::new(),
-            told: 0,
+            told: String::new(),
             failure: None,
         }
     }
@@ -109,7 +122,11 @@ impl<'a> Stream<'a> {
             return;
         }
         self.tokens.extend_from_slice(tokens);
-        match self.writer.text(&self.tokens) {
+        let known = match last {
+            true => &self.tokens,
+            false => self.writer.before_bytes(&self.tokens),
+        };
+        match self.writer.text(known) {
             Err(error) => self.failure = Some(error),
             Ok(text) => {
                 let text = text.trim();
@@ -117,9 +134,10 @@ impl<'a> Stream<'a> {
                     true => text,
                     false => self.writer.settled(text),
                 };
-                if let Some(new) = text.get(self.told..).filter(|new| !new.is_empty()) {
+                let new = text.strip_prefix(&self.told).unwrap_or_default();
+                if !new.is_empty() {
                     (self.hear)(new);
-                    self.told = text.len();
+                    self.told.push_str(new);
                 }
             }
         }
@@ -142,7 +160,34 @@ fn before_last_word(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::before_last_word;
+    use super::{Stream, Writer, before_last_word};
+    use std::path::Path;
+
+    /// Bytes that are a character at first are none if their run goes on with bytes that are not.
+    #[test]
+    fn single_bytes_wait_for_the_end_of_their_run() {
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/summarize"));
+        let writer = Writer::load(folder, 4032).expect("a tokenizer");
+        let id = |token: &str| match &writer {
+            Writer::Deberta(tokenizer) => tokenizer.token_to_id(token).expect(token),
+            Writer::Any(_) => panic!("the decoder has no tokenizer of its own"),
+        };
+        let smile = ["<0xF0>", "<0x9F>", "<0x98>", "<0x80>"].map(&id);
+        let word = id("\u{2581}the");
+        for run in [smile.to_vec(), [&smile[..], &smile[..2]].concat()] {
+            let tokens = [&[1, word], &run[..], &[word, 2]].concat();
+            let mut told = Vec::new();
+            let mut hear = |piece: &str| told.push(piece.to_owned());
+            let mut stream = Stream::new(&writer, &mut hear);
+            for (i, token) in tokens.iter().enumerate() {
+                stream.tell(&[*token], i + 1 == tokens.len());
+            }
+            stream.result().expect("text");
+            assert_eq!(told.concat(), writer.text(&tokens).expect("text").trim());
+            assert_eq!(told[0], "the");
+            assert!(told.len() <= 3, "{told:?}");
+        }
+    }
 
     #[test]
     fn words_that_may_be_drawn_together_wait() {
