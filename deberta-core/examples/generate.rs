@@ -14,7 +14,8 @@
 //! | `sequences_scores` | `[B·R]`, f32 | with beams |
 //!
 //! Options that are not given are those of the model's `generation_config.json`. With `--repeat N` the inputs are worked
-//! on N times, and the seconds of each time are printed as one line of JSON.
+//! on N times, and the seconds of each time are printed as one line of JSON. `--precision bf16` and `int8` are for the
+//! encoder; the decoder's weights are bf16 then.
 
 #[path = "common/atomic.rs"]
 mod atomic;
@@ -22,6 +23,8 @@ mod atomic;
 mod generation;
 #[path = "common/input.rs"]
 mod input;
+#[path = "common/load.rs"]
+mod load;
 #[path = "common/model.rs"]
 mod model;
 #[path = "common/report.rs"]
@@ -32,10 +35,11 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
+use deberta_core::EncoderDecoder;
 use deberta_core::generate::{Generated, GenerationOptions, padded};
-use deberta_core::{Device, EncoderDecoder, LoadOptions, Precision};
 use generation::Generation;
 use input::Input;
+use load::Load;
 use report::Failure;
 use safetensors::tensor::{Dtype, TensorView, serialize};
 
@@ -59,33 +63,23 @@ struct Options {
     /// Do it so many times and print how many seconds each took
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: Option<u32>,
-    /// Threads to use, by default all
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
-    threads: Option<u16>,
-    /// Arithmetic of the encoder's linear layers; with bf16 or int8, those of the decoder are in bf16 [default: f32]
-    #[arg(long)]
-    precision: Option<Precision>,
-    /// What the encoder runs on: cpu, cuda or cuda:N (with the feature `cuda`)
-    #[arg(long, default_value = "cpu")]
-    device: Device,
+    #[command(flatten)]
+    load: Load,
 }
+
+/// Tokens that are read together, but for a single input that has more.
+const TOKENS_AT_ONCE: usize = 4096;
 
 fn main() -> ExitCode {
     report::end(run(&Options::parse()))
 }
 
 fn run(options: &Options) -> Result<(), Failure> {
-    let mut load = LoadOptions::default();
-    load.precision = options.precision;
-    load.device = options.device;
-    if let Some(threads) = options.threads {
-        load = load.threads(threads.into());
-    }
     let input = Input::read(&options.input)?;
     if let Some(choices) = input.choices {
         return Err(format!("input_ids: expected shape [B, L], found [B, {choices}, L]").into());
     }
-    let model = EncoderDecoder::load(model::directory(&options.model)?, load)?;
+    let model = EncoderDecoder::load(model::directory(&options.model)?, options.load.options())?;
     let mut chosen = options.generation.over(model.options().clone());
     if let Some(count) = options.num_return_sequences {
         chosen.num_return_sequences = count;
@@ -114,7 +108,10 @@ fn generate(
     // Sequences do not depend on which others are written with them; a budget does.
     let step = match options.token_budget {
         Some(_) => inputs.max(1),
-        None => model.inputs_at_once(options),
+        None => model
+            .inputs_at_once(options)
+            .min(TOKENS_AT_ONCE / input.ids.ncols().max(1))
+            .max(1),
     };
     let mut generated = Vec::new();
     for start in (0..inputs).step_by(step) {

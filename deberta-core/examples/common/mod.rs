@@ -4,6 +4,7 @@
 pub(crate) mod answers;
 pub(crate) mod generation;
 pub(crate) mod lines;
+pub(crate) mod load;
 pub(crate) mod model;
 pub(crate) mod options;
 pub(crate) mod remark;

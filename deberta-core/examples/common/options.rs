@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use deberta_core::{Device, LoadOptions, Precision};
+use deberta_core::LoadOptions;
 
+use super::load::Load;
 use super::model::directory;
 use super::report::Failure;
 
@@ -14,15 +15,8 @@ pub(crate) struct ModelOptions {
     /// A directory with a model in Hugging Face layout, or (with the feature `hub`) the name of one on the hub, `organisation/name[@revision]` [default: the task's model, if there is one, of this repository]
     #[arg(long, value_name = "MODEL", hide_default_value = true)]
     model: Option<String>,
-    /// Threads to use, by default all
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
-    threads: Option<u16>,
-    /// Arithmetic of the encoder's linear layers [default: int8 if the files are, else f32]
-    #[arg(long)]
-    precision: Option<Precision>,
-    /// What the model runs on: cpu, cuda or cuda:N (with the feature `cuda`)
-    #[arg(long, default_value = "cpu")]
-    device: Device,
+    #[command(flatten)]
+    load: Load,
 }
 
 /// The model of a task where none is named.
@@ -53,12 +47,6 @@ impl ModelOptions {
 
     /// How to load it.
     pub(crate) fn load(&self) -> LoadOptions {
-        let mut load = LoadOptions::default();
-        load.precision = self.precision;
-        load.device = self.device;
-        match self.threads {
-            Some(threads) => load.threads(threads.into()),
-            None => load,
-        }
+        self.load.options()
     }
 }

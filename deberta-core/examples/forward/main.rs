@@ -23,6 +23,8 @@
 mod atomic;
 #[path = "../common/input.rs"]
 mod input;
+#[path = "../common/load.rs"]
+mod load;
 #[path = "../common/model.rs"]
 mod model;
 mod outputs;
@@ -35,8 +37,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use deberta_core::{Device, HeadKind, LoadOptions, Model, Observe, Pooling, Precision};
+use deberta_core::{HeadKind, Model, Observe, Pooling};
 use input::Input;
+use load::Load;
 use outputs::Outputs;
 use report::Failure;
 
@@ -70,15 +73,8 @@ struct Options {
     /// Scale these vectors to Euclidean length one
     #[arg(long, requires = "pooling")]
     normalize: bool,
-    /// Threads to use, by default all
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
-    threads: Option<u16>,
-    /// Arithmetic of the encoder's linear layers [default: int8 if the files are, else f32]
-    #[arg(long)]
-    precision: Option<Precision>,
-    /// What the model runs on: cpu, cuda or cuda:N (with the feature `cuda`)
-    #[arg(long, default_value = "cpu")]
-    device: Device,
+    #[command(flatten)]
+    load: Load,
 }
 
 /// The heads by name.
@@ -136,12 +132,7 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), Failure> {
-    let mut load = LoadOptions::default();
-    load.precision = options.precision;
-    load.device = options.device;
-    if let Some(threads) = options.threads {
-        load = load.threads(threads.into());
-    }
+    let mut load = options.load.options();
     if let Some(head) = options.head {
         load = load.head(head.into());
     }

@@ -41,9 +41,27 @@ pub(super) struct Whole<'a> {
     pub(super) own: &'a [usize],
 }
 
-impl Whole<'_> {
-    fn heads(&self) -> usize {
-        self.decoder.heads()
+impl<'a> Whole<'a> {
+    /// The operands of attention by the decoder's rows to those of `key_bounds`.
+    fn attention<'b>(
+        &self,
+        [query, key, value]: [ArrayView2<'b, f32>; 3],
+        key_bounds: &'b [usize],
+        scale: f32,
+    ) -> PlainAttention<'b>
+    where
+        'a: 'b,
+    {
+        PlainAttention {
+            query,
+            key,
+            value,
+            heads: self.decoder.heads(),
+            scale,
+            precision: Precision::F32,
+            query_bounds: self.own,
+            key_bounds,
+        }
     }
 }
 
@@ -56,18 +74,8 @@ impl Attend for Whole<'_> {
         scale: f32,
     ) -> Result<Matrix, Error> {
         let width = self.decoder.width();
-        let [query, key, value] = parts(content, width);
         let mut out = cpu.matrix_of(content.rows(), width);
-        let attention = PlainAttention {
-            query,
-            key,
-            value,
-            heads: self.heads(),
-            scale,
-            precision: Precision::F32,
-            query_bounds: self.own,
-            key_bounds: self.own,
-        };
+        let attention = self.attention(parts(content, width), self.own, scale);
         causal_attention(cpu.isa(), &attention, out.view_mut())?;
         Ok(out)
     }
@@ -83,16 +91,7 @@ impl Attend for Whole<'_> {
         let memory = self.decoder.layers[layer].memory(cpu, &self.hidden)?;
         let [key, value] = parts(&memory, width);
         let mut out = cpu.matrix_of(queries.rows(), width);
-        let attention = PlainAttention {
-            query: queries.view(),
-            key,
-            value,
-            heads: self.heads(),
-            scale,
-            precision: Precision::F32,
-            query_bounds: self.own,
-            key_bounds: self.bounds,
-        };
+        let attention = self.attention([queries.view(), key, value], self.bounds, scale);
         cross_attention(cpu.isa(), &attention, out.view_mut())?;
         Ok(out)
     }

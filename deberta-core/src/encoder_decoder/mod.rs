@@ -101,17 +101,23 @@ impl EncoderDecoder {
         &self.options
     }
 
-    /// How many sequences a batch should have at the most, so that what is remembered and scored of all hypotheses takes no
-    /// more than some hundred megabytes. With a token budget, which a call shares among them, that is one.
+    /// How many sequences a batch should have at the most, so that what is scored and remembered of all hypotheses takes no
+    /// more than some hundred megabytes, if they become as long as they may. With a token budget, which a call shares among
+    /// them, that is one.
     pub fn inputs_at_once(&self, options: &GenerationOptions) -> usize {
-        /// Hypotheses, and scores of words.
-        const MOST: (usize, usize) = (256, 1 << 24);
-        let rows = (MOST.1 / self.vocabulary_rows().max(1)).clamp(1, MOST.0);
-        let hypotheses = options.num_beams.max(options.num_return_sequences).max(1);
-        match options.token_budget {
-            Some(_) => 1,
-            None => (rows / hypotheses).max(1),
+        /// Hypotheses; scores of words; keys and values that are kept of tokens.
+        const MOST: (usize, usize, usize) = (256, 1 << 24, 1 << 26);
+        if options.token_budget.is_some() {
+            return 1;
         }
+        let decoder = &self.config.decoder;
+        let kept = 2 * decoder.hidden_size * decoder.num_hidden_layers;
+        let longest = options.longest().min(self.max_length());
+        let rows = (MOST.0)
+            .min(MOST.1 / self.vocabulary_rows().max(1))
+            .min(MOST.2 / (kept * longest).max(1));
+        let hypotheses = options.num_beams.max(options.num_return_sequences).max(1);
+        (rows / hypotheses).max(1)
     }
 
     /// Writes for each sequence of a batch.
